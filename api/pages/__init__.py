@@ -1,0 +1,1 @@
+"""The two pages: trends and unit passport."""

@@ -1,0 +1,1 @@
+"""Sources of the plant: each a folder, strangers to each other."""

@@ -1,0 +1,1 @@
+"""JSON payloads mapped by configuration to samples and events."""

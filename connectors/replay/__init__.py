@@ -1,0 +1,1 @@
+"""Real recordings played through a real OPC UA server and a real MQTT broker."""

@@ -1,0 +1,1 @@
+"""The plant: tags, units, genealogy, energy, ingest; joins everything."""

@@ -1,0 +1,1 @@
+"""What was made of what, where and when: units, visits, materials, links."""

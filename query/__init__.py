@@ -1,0 +1,1 @@
+"""Questions about samples: requests, plans, aggregates, downsampling."""

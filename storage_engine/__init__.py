@@ -1,0 +1,1 @@
+"""Numbers on disk: knows no plant, no network, no wall clock."""

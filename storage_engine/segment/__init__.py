@@ -1,0 +1,1 @@
+"""Sealed immutable files of blocks."""
