@@ -1,0 +1,105 @@
+"""Settings of what brings data in: sources, collectors, the simulator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from historian.config_server import MIB
+from historian.config_toml import NOT_A_KEY
+
+LOCAL_COLLECTOR = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """``[[sources]]``: one system that a collector reads.
+
+    Attributes
+    ----------
+    name : str
+        Unique name; tag rules match it.
+    kind : str
+        Connector: ``opcua`` or ``mqtt``.
+    collector : str
+        Collector that hosts it; when no collector is configured, ``local`` is made.
+    settings : Mapping
+        The connector's own settings; it refuses unknown ones itself.
+    """
+
+    name: str
+    kind: str
+    collector: str = LOCAL_COLLECTOR
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """``[[collectors]]``: a process that reads sources into a spool and sends it on.
+
+    Attributes
+    ----------
+    name : str
+        Unique name.
+    supervised : bool
+        Started and watched by ``historian serve``; else run ``historian collect`` by hand.
+    spool_path : Path
+        Folder of its spool. Unset: ``spool/<name>`` in the store's folder.
+    spool_bytes_max : int
+        Bytes the spool may take on disk.
+    spool_full : str
+        ``refuse``: sources wait; ``drop_oldest``: the loss is written as a gap.
+    server_url : str
+        Where it sends. Unset: this configuration's ``[http]``.
+    token_file : Path
+        File of its bearer token. Unset: ``http.token_file``.
+    frame_rows_max : int
+        Rows at which a frame is closed.
+    linger_ms : int
+        Time after which a frame is closed with fewer rows.
+    sources : tuple of SourceConfig
+        Filled from ``[[sources]]``; not a key of the file.
+    """
+
+    name: str
+    supervised: bool = True
+    spool_path: Path = Path("data/spool")
+    spool_bytes_max: int = 1_024 * MIB
+    spool_full: Literal["refuse", "drop_oldest"] = "refuse"
+    server_url: str = "http://127.0.0.1:8650"
+    token_file: Path = Path("data/admin.token")
+    frame_rows_max: int = 1_000
+    linger_ms: int = 200
+    sources: tuple[SourceConfig, ...] = field(default=(), metadata=NOT_A_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """``[simulator]``: the electronics line that needs no plant.
+
+    Attributes
+    ----------
+    enabled : bool
+        Started and watched by ``historian serve``.
+    seed : int
+        Same seed, same line.
+    speed : float
+        Simulated seconds per second.
+    boards_per_hour : float
+        Boards the line finishes in a simulated hour.
+    opcua_port : int
+        TCP port of its OPC UA server.
+    mqtt_port : int
+        TCP port of its MQTT broker.
+    truth_path : Path
+        File it writes the truth to, one JSON object a line. Unset: ``truth.jsonl`` in the store's
+        folder.
+    """
+
+    enabled: bool = False
+    seed: int = 1
+    speed: float = 1.0
+    boards_per_hour: float = 240.0
+    opcua_port: int = 48_650
+    mqtt_port: int = 18_650
+    truth_path: Path = Path("data/truth.jsonl")
