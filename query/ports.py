@@ -1,4 +1,4 @@
-"""What the query room needs from whoever holds samples and names. It owns these; others fulfil them."""
+"""What the query room needs from whoever holds samples and names; others fulfil these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,18 +52,19 @@ class SampleReader(Protocol):
         max_count: int | None = None,
         backward: bool = False,
     ) -> SampleColumns:
-        """Samples with start <= time < end, ascending (descending when ``backward``).
+        """Give the samples with start <= time < end, ascending (descending when ``backward``).
 
-        By default the newest revision per time; with ``all_revisions`` every one, in (time, lsn) order.
+        By default the newest revision per time; with ``all_revisions`` every one, in
+        (time, lsn) order.
         """
         ...
 
     def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
-        """The last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""
+        """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""
         ...
 
     def next(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
-        """The first sample after ``time_ns`` (at or after, if inclusive): 0 or 1 row."""
+        """Find the first sample after ``time_ns`` (at or after, if inclusive): 0 or 1 row."""
         ...
 
     def latest(self, series_ids: Sequence[int]) -> LatestColumns:

@@ -1,0 +1,76 @@
+# Two commands: `make run` and `make test`. Both set up everything they need in .venv.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := historian storage_engine connectors query api
+NATIVE := $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd' -o -name '*.h' 2>/dev/null)
+export HISTORIAN_DATA ?= $(abspath ../shared/data)
+
+.PHONY: run test test-all check lint types bench wheel debug golden clean system
+
+run: $(VENV)/.built
+	$(BIN)/historian serve --config historian/demo.toml
+
+test: $(VENV)/.tested-with system
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.tested-with system
+	$(BIN)/python -m pytest --timeout 3600
+
+check: lint types test wheel
+
+lint: $(VENV)/.tested-with
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd')
+
+types: $(VENV)/.tested-with
+	$(BIN)/mypy
+
+bench: $(VENV)/.tested-with
+	$(BIN)/python -m benchmarks
+
+# The wheel is built, installed alone into an environment of its own, and tested from outside the checkout.
+wheel: $(VENV)/.tested-with
+	$(BIN)/python tests/house/wheel_check.py
+
+debug: $(VENV)/.tested-with
+	HISTORIAN_BUILD=debug $(BIN)/python setup.py -q build_ext --inplace --force
+	$(BIN)/python -m pytest -m "not slow" tests/storage_engine
+	$(BIN)/python setup.py -q build_ext --inplace --force
+
+# Parts that tests use when they are there: a broker and a browser. Without them the embedded
+# broker is used, and the page tests say what is missing.
+system:
+	@for p in mosquitto chromium; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    (apt-get update -q && apt-get install -y -q --no-install-recommends $$missing) >/dev/null 2>&1 \
+	      && (service mosquitto stop >/dev/null 2>&1; true) \
+	      || echo "could not install:$$missing"; \
+	  else echo "for the whole test install:$$missing"; fi; \
+	fi
+
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "need Python 3.11 or newer on PATH"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "need Python 3.11 or newer; $(PYTHON) is older"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml setup.py
+	$(BIN)/python -m pip install -q --disable-pip-version-check -U "pip>=24" "setuptools>=77" "cython>=3.1,<4"
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(NATIVE)
+	$(BIN)/python setup.py -q build_ext --inplace
+	touch $@
+
+$(VENV)/.tested-with: $(VENV)/.built
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist *.egg-info $(VENV)
+	find $(PACKAGES) -name '*.so' -delete
+	find storage_engine -name '*.c' -delete
