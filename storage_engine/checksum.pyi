@@ -1,0 +1,6 @@
+from typing_extensions import Buffer
+
+KERNEL: str
+
+def crc32c(data: Buffer, seed: int = 0) -> int: ...
+def crc32c_scalar(data: Buffer, seed: int = 0) -> int: ...
