@@ -1,0 +1,1 @@
+"""Measurements beside rivals; stands beside the floors and is not part of the product."""

@@ -1,0 +1,26 @@
+"""``make bench``: every figure beside its rival. ``--small`` is what the tests run."""
+
+import argparse
+
+from benchmarks import harness
+from benchmarks.system import bench_http, bench_ingest, bench_memory
+
+BENCHES = {"ingest": bench_ingest.run, "http": bench_http.run, "memory": bench_memory.run}
+
+
+def main() -> None:
+    """Run the chosen benches and save their figures."""
+    parser = argparse.ArgumentParser(prog="benchmarks")
+    parser.add_argument("names", nargs="*", default=list(BENCHES), choices=[*BENCHES, []])
+    parser.add_argument("--small", action="store_true")
+    arguments = parser.parse_args()
+    figures: list[harness.Figure] = []
+    for name in arguments.names or BENCHES:
+        for figure in BENCHES[name](arguments.small):
+            print(figure.line(), flush=True)
+            figures.append(figure)
+    print("saved", harness.save(figures, "small" if arguments.small else "large").name)
+
+
+if __name__ == "__main__":
+    main()
