@@ -1,4 +1,4 @@
-"""kill -9 of the server at random moments: what was acknowledged is there once, the rest is sent again."""
+"""kill -9 of the server at random moments: acknowledged means there, once."""
 
 import random
 import threading
@@ -104,7 +104,7 @@ def stored(client: httpx.Client) -> Counter[tuple[str, int, float]]:
 
 
 def kill_again_and_again(home, kills: int, frames: int, seed: int) -> None:
-    """One producer sends while the server is killed at random moments, then everything is compared."""
+    """One producer sends while the server is killed, then everything is compared."""
     rng = random.Random(seed)
     producer = Producer(frames)
     server = ServerProcess(home, RULE)
