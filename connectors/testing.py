@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -112,8 +113,7 @@ class RecordingSink:
         """Return when a link state came at least so many times."""
         await self._until(lambda: sum(state.link is link for state in self.states) >= count)
 
-    async def _until(self, done: "object") -> None:
-        assert callable(done)
+    async def _until(self, done: Callable[[], bool]) -> None:
         while not done():
             event = asyncio.Event()
             self._changed.append(event)

@@ -85,6 +85,10 @@ class Mapper:
             self.newest_ns = max(self.newest_ns, timestamp_ns)
         return True
 
+    def has_time(self, topic: str) -> bool:
+        """Whether every mapping of this topic reads its time from the message."""
+        return all(mapping.time is not None for mapping in self._candidates(topic))
+
     def take(self) -> tuple[tuple[SampleBatch | EventBatch, ...], tuple[Reject, ...]]:
         """Give batches and rejects collected since the last call."""
         rejects, self._rejects = tuple(self._rejects), []
