@@ -1,10 +1,10 @@
 """Settings of the server itself: the store, the door, the limits of ingest."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from storage_engine.config import EngineConfig
 
 MIB = 1 << 20
 
@@ -17,12 +17,12 @@ class StoreConfig:
     ----------
     path : Path
         Folder of this historian: ``engine/``, ``catalog.sqlite``, and by default token and spools.
-    engine : Mapping
-        Limits of the engine by name, as ``storage_engine.config.EngineConfig`` lists them.
+    engine : EngineConfig
+        ``[store.engine]``: limits of the engine, see ``storage_engine/config.py``.
     """
 
     path: Path = Path("data")
-    engine: Mapping[str, Any] = field(default_factory=dict)
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
     @property
     def engine_path(self) -> Path:
@@ -82,6 +82,8 @@ class IngestConfig:
         Producers whose slots are held in memory; the least recently heard is forgotten first.
     slots_per_producer_max : int
         Slots (addresses and event kinds) of one producer.
+    tags_max : int
+        Tags that the catalog holds; beyond it rules make no new ones.
     events_per_request_max : int
         Events of one HTTP write.
     """
@@ -95,6 +97,7 @@ class IngestConfig:
     quarantine_payload_bytes_max: int = 4_096
     producers_max: int = 1_024
     slots_per_producer_max: int = 100_000
+    tags_max: int = 200_000
     events_per_request_max: int = 100_000
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A TOML table to a frozen dataclass: types checked, unknown keys refused, the nearest one named."""
+"""A TOML table to a frozen dataclass: types checked, unknown keys refused by name."""
 
 import dataclasses
 import difflib

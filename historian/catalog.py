@@ -1,0 +1,392 @@
+"""The catalog: which tags exist, where their samples come from, and which series hold them.
+
+All tags are held in memory (bounded by ``tags_max``); the file is read at start, written on change.
+A stream is made in the engine first and carries the tag's uuid; only then the catalog commits, so a
+crash in between leaves an empty stream and never a tag without one.
+"""
+
+import dataclasses
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from historian.catalog_database import Database
+from historian.catalog_records import SeriesRecord, TagDraft, TagRecord, series_uuid
+from historian.catalog_rules import TagRules
+from historian.errors import Conflict, NotFound, RequestInvalid
+from query.errors import UnknownTag
+from query.ports import Tag
+from storage_engine.clock import Clock
+from storage_engine.sample import ValueType
+
+CreateSeries = Callable[[Sequence[tuple[bytes, ValueType]]], list[int]]
+EDITABLE = ("description", "eng_unit", "stepped", "asset", "state_set")
+_COLUMNS = (
+    "id, uuid, name, description, eng_unit, stepped, source, address, asset, state_set, origin,"
+    " created_ns"
+)
+
+
+class Catalog:
+    """Names, addresses and series; fulfils ``query.ports.TagResolver``. Safe from any thread.
+
+    Parameters
+    ----------
+    database : Database
+        The open file.
+    create_series : callable
+        (uuid, type) pairs -> dense stream ids, durable on return; the same uuid, the same id.
+    clock : Clock
+        Stamps new tags.
+    rules : TagRules
+        What to make of unknown addresses.
+    tags_max : int
+        Bound on the number of tags.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        create_series: CreateSeries,
+        clock: Clock,
+        rules: TagRules,
+        *,
+        tags_max: int = 200_000,
+    ) -> None:
+        self.database = database
+        self._create_series = create_series
+        self._clock = clock
+        self._rules = rules
+        self._tags_max = tags_max
+        self._lock = threading.RLock()
+        self._by_name: dict[str, TagRecord] = {}
+        self._by_address: dict[tuple[str, str], TagRecord] = {}
+        self._by_stream: dict[int, TagRecord] = {}
+        self.reload()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        create_series: CreateSeries,
+        clock: Clock,
+        rules: TagRules,
+        *,
+        tags_max: int = 200_000,
+        read_only: bool = False,
+    ) -> "Catalog":
+        """Open the file at ``path``, made when missing; arguments as of the class."""
+        database = Database(path, clock, read_only=read_only)
+        return cls(database, create_series, clock, rules, tags_max=tags_max)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def use(self, create_series: CreateSeries) -> None:
+        """Go on with another engine, after the first stopped and was opened again."""
+        self._create_series = create_series
+
+    def reload(self) -> None:
+        """Read every tag from the file."""
+        series: dict[int, list[SeriesRecord]] = {}
+        with self._lock:
+            for tag, uid, stream_id, type_ in self.database.rows(
+                "SELECT tag, uuid, stream_id, type FROM series ORDER BY tag, position"
+            ):
+                series.setdefault(tag, []).append(SeriesRecord(stream_id, uid, ValueType(type_)))
+            self._by_name.clear()
+            self._by_address.clear()
+            self._by_stream.clear()
+            for row in self.database.rows(f"SELECT {_COLUMNS} FROM tags"):  # noqa: S608
+                fields = [*row[:5], bool(row[5]), *row[6:], tuple(series[row[0]])]
+                self._index(TagRecord(*fields))
+
+    def _index(self, tag: TagRecord) -> None:
+        self._by_name[tag.name] = tag
+        if tag.address:
+            self._by_address[tag.source, tag.address] = tag
+        for series in tag.series:
+            self._by_stream[series.stream_id] = tag
+
+    # Reading
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def resolve(self, name: str) -> Tag:
+        """Return the tag of this name as query sees it.
+
+        Raises
+        ------
+        query.errors.UnknownTag
+        """
+        tag = self._by_name.get(name)
+        if tag is None:
+            raise UnknownTag(name)
+        return tag.for_query()
+
+    def find(self, name: str) -> TagRecord | None:
+        """Return the tag of this name, or None."""
+        return self._by_name.get(name)
+
+    def find_address(self, source: str, address: str) -> TagRecord | None:
+        """Return the tag that this address feeds, or None."""
+        return self._by_address.get((source, address))
+
+    def find_stream(self, stream_id: int) -> TagRecord | None:
+        """Return the tag that this stream belongs to, or None."""
+        return self._by_stream.get(stream_id)
+
+    def tags(self, search: str = "", limit: int = 100, after: str = "") -> list[TagRecord]:
+        """Tags in order of name.
+
+        Parameters
+        ----------
+        search : str
+            Part of the name or description, case ignored for ASCII; empty finds all.
+        limit : int
+            At most so many.
+        after : str
+            Only names behind this one: the last of the page before.
+        """
+        rows = self.database.rows(
+            "SELECT name FROM tags WHERE name > ? AND (instr(lower(name), lower(?)) > 0"
+            " OR instr(lower(description), lower(?)) > 0) ORDER BY name LIMIT ?",
+            (after, search, search, limit),
+        )
+        found = (self._by_name.get(name) for (name,) in rows)
+        return [tag for tag in found if tag is not None]
+
+    def every(self) -> list[TagRecord]:
+        """All tags, in no order."""
+        return list(self._by_name.values())
+
+    # Declaring
+
+    def declare_tag(self, draft: TagDraft, principal: str) -> TagRecord:
+        """Make a tag, or bring the texts of an existing one in line with the draft.
+
+        Raises
+        ------
+        RequestInvalid
+            If the draft cannot be stored.
+        Conflict
+            If the name has another type, or the address feeds another tag.
+        """
+        return self.declare_tags([draft], principal)[0]
+
+    def declare_tags(self, drafts: Iterable[TagDraft], principal: str) -> list[TagRecord]:
+        """Make or update many tags in one transaction; all or none. See :meth:`declare_tag`."""
+        drafts = list(drafts)
+        with self._lock:
+            for draft in drafts:
+                draft.check()
+                reason = self._conflict(draft)
+                if reason:
+                    raise Conflict(f"cannot declare tag {draft.name!r}: {reason}", got=draft.name)
+            fresh = [d for d in drafts if d.name not in self._by_name]
+            _refuse_twice(fresh)
+            if len(self) + len(fresh) > self._tags_max:
+                message = f"cannot declare {len(fresh)} tags: got {len(self)} already"
+                raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
+            self._create(fresh, principal)
+            for draft in drafts:
+                changes = {
+                    "description": draft.description,
+                    "eng_unit": draft.eng_unit,
+                    "asset": draft.asset,
+                    "state_set": draft.state_set,
+                    "stepped": draft.steps,
+                }
+                self.edit_tag(draft.name, changes, principal)
+            return [self._by_name[draft.name] for draft in drafts]
+
+    def edit_tag(self, name: str, changes: dict[str, Any], principal: str) -> TagRecord:
+        """Change texts of a tag; what is equal already is no change and leaves no audit.
+
+        Parameters
+        ----------
+        name : str
+            Which tag.
+        changes : dict
+            Any of description, eng_unit, stepped, asset, state_set.
+        principal : str
+            Who does it.
+
+        Raises
+        ------
+        NotFound
+        RequestInvalid
+            For a field that cannot be edited.
+        """
+        with self._lock:
+            tag = self._by_name.get(name)
+            if tag is None:
+                raise NotFound(
+                    f"cannot edit tag: got {name!r}, want a tag of the catalog", got=name
+                )
+            unknown = sorted(set(changes) - set(EDITABLE))
+            if unknown:
+                message = f"cannot edit tag {name!r}: got {unknown[0]!r}, want one of: "
+                raise RequestInvalid(message + ", ".join(EDITABLE), got=unknown[0])
+            edited = dataclasses.replace(tag, **changes)
+            if edited == tag:
+                return tag
+            with self.database.transaction():
+                sets = ", ".join(f"{field}=?" for field in EDITABLE)
+                values = [getattr(edited, field) for field in EDITABLE]
+                self.database.execute(f"UPDATE tags SET {sets} WHERE id=?", [*values, tag.id])  # noqa: S608
+                self.database.record(principal, "edit tag", name, tag.facts(), edited.facts())
+            self._index(edited)
+            return edited
+
+    def _conflict(self, draft: TagDraft) -> str:
+        """Why this draft cannot stand beside what exists; empty when it can."""
+        known = self._by_name.get(draft.name)
+        if known is not None:
+            if known.series_of(draft.type) is None:
+                return f"got type {draft.type.name.lower()}, want {known.type.name.lower()}"
+            if (known.source, known.address) != (draft.source, draft.address):
+                held = f"{known.source}:{known.address}" if known.address else "none"
+                return f"got address {draft.source}:{draft.address}, want {held}"
+            return ""
+        other = self._by_address.get((draft.source, draft.address)) if draft.address else None
+        if other is not None:
+            return f"got address {draft.source}:{draft.address}, which feeds {other.name!r}"
+        return ""
+
+    def _create(self, drafts: Sequence[TagDraft], principal: str) -> None:
+        if not drafts:
+            return
+        uuids = [uuid.uuid4().bytes for _ in drafts]
+        wanted = [(uid, d.type) for uid, d in zip(uuids, drafts, strict=True)]
+        stream_ids = self._create_series(wanted)
+        made = []
+        with self.database.transaction():
+            for draft, uid, stream_id in zip(drafts, uuids, stream_ids, strict=True):
+                made.append(self._insert(draft, uid, stream_id, principal))
+        for tag in made:
+            self._index(tag)
+
+    def adopt(
+        self, name: str, uid: bytes, stream_id: int, type_: ValueType, principal: str
+    ) -> TagRecord:
+        """Make a tag of a stream that exists in the engine and has none."""
+        draft = TagDraft(name, type_, origin="recovered")
+        with self._lock:
+            with self.database.transaction():
+                tag = self._insert(draft, uid, stream_id, principal)
+            self._index(tag)
+        return tag
+
+    def _insert(self, draft: TagDraft, uid: bytes, stream_id: int, principal: str) -> TagRecord:
+        now_ns = self._clock.now_ns()
+        texts = (draft.name, draft.description, draft.eng_unit, draft.steps, draft.source)
+        rest = (draft.address, draft.asset, draft.state_set, draft.origin, now_ns)
+        row = (uid, *texts, *rest)
+        tag_id = self.database.execute(
+            f"INSERT INTO tags({_COLUMNS}) VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?)",
+            row,
+        )
+        self._insert_series(tag_id, 0, SeriesRecord(stream_id, uid, draft.type))
+        tag = TagRecord(tag_id, *row, (SeriesRecord(stream_id, uid, draft.type),))
+        self.database.record(principal, "create tag", draft.name, None, tag.facts())
+        return tag
+
+    def _insert_series(self, tag_id: int, position: int, series: SeriesRecord) -> None:
+        self.database.execute(
+            "INSERT INTO series(uuid, tag, position, stream_id, type) VALUES(?,?,?,?,?)",
+            (series.uuid, tag_id, position, series.stream_id, int(series.type)),
+        )
+
+    # Sources
+
+    def series_for(
+        self, source: str, wanted: Sequence[tuple[str, ValueType]], principal: str
+    ) -> list[SeriesRecord | str]:
+        """Find or make the series that each address of a source writes to.
+
+        A known tag whose values come in a new type gets a further series; an unknown address is
+        given to the tag rules.
+
+        Parameters
+        ----------
+        source : str
+            Name of the source.
+        wanted : sequence of (address, type)
+            What it declares.
+        principal : str
+            Who is entered in the audit for new tags.
+
+        Returns
+        -------
+        list
+            Per address its series, or a sentence that says why there is none.
+        """
+        with self._lock:
+            drafts: dict[str, TagDraft] = {}
+            reasons: dict[int, str] = {}
+            for index, (address, type_) in enumerate(wanted):
+                if (source, address) in self._by_address:
+                    continue
+                draft = self._rules.draft(source, address, type_)
+                reason = self._refusal(draft, drafts)
+                if reason:
+                    reasons[index] = reason
+                elif draft is not None:
+                    drafts[draft.name] = draft
+            self._create(list(drafts.values()), principal)
+            found: list[SeriesRecord | str] = []
+            for index, (address, type_) in enumerate(wanted):
+                if index in reasons:
+                    found.append(reasons[index])
+                    continue
+                tag = self._by_address[source, address]
+                found.append(tag.series_of(type_) or self._grow(tag, type_, principal))
+            return found
+
+    def _refusal(self, draft: TagDraft | None, drafts: dict[str, TagDraft]) -> str:
+        """Why a rule's draft makes no tag; empty when it does."""
+        if draft is None:
+            return "no tag rule matches"
+        if len(self) + len(drafts) >= self._tags_max:
+            return f"the catalog holds {self._tags_max} tags, its bound (ingest.tags_max)"
+        other = drafts.get(draft.name)
+        if other is not None and other.address == draft.address:
+            return ""
+        if other is not None or draft.name in self._by_name:
+            return f"the tag rule gives the name {draft.name!r}, which another address has"
+        try:
+            draft.check()
+        except RequestInvalid as error:
+            return str(error)
+        return ""
+
+    def _grow(self, tag: TagRecord, type_: ValueType, principal: str) -> SeriesRecord:
+        """Give a tag a further series because its source now sends another type."""
+        uid = series_uuid(tag.uuid, len(tag.series), type_)
+        series = SeriesRecord(self._create_series([(uid, type_)])[0], uid, type_)
+        self.attach_series(tag, series, principal)
+        return series
+
+    def attach_series(self, tag: TagRecord, series: SeriesRecord, principal: str) -> None:
+        """Enter a series that exists in the engine as the newest of a tag."""
+        grown = dataclasses.replace(tag, series=(*tag.series, series))
+        with self._lock:
+            with self.database.transaction():
+                self._insert_series(tag.id, len(tag.series), series)
+                self.database.record(principal, "add series", tag.name, tag.facts(), grown.facts())
+            self._index(grown)
+
+
+def _refuse_twice(drafts: Sequence[TagDraft]) -> None:
+    """Refuse a list that makes one name or one address twice."""
+    names = [d.name for d in drafts]
+    addresses = [f"{d.source}:{d.address}" for d in drafts if d.address]
+    for keys in (names, addresses):
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise Conflict(f"cannot declare tags: got {twice!r} twice, want once", got=twice)

@@ -1,0 +1,202 @@
+"""What the catalog knows: tags with their series, assets, state sets, audit entries."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from historian.errors import RequestInvalid
+from query.ports import Tag
+from storage_engine.sample import ValueType
+
+NAME_CHARACTERS_MAX = 400
+TEXT_CHARACTERS_MAX = 4_000
+_STEPPED = {ValueType.FLOAT64: False, ValueType.FLOAT32: False}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    """One stored series of a tag: the engine's dense id, its uuid and type."""
+
+    stream_id: int
+    uuid: bytes
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class TagRecord:
+    """A tag as the catalog holds it.
+
+    Attributes
+    ----------
+    id : int
+        Row id in the catalog.
+    uuid : bytes
+        16 bytes; equal to the uuid of its first series.
+    series : tuple of SeriesRecord
+        Oldest first; one per value type it ever had.
+    origin : str
+        ``declared``, ``rule`` or ``recovered``.
+    """
+
+    id: int
+    uuid: bytes
+    name: str
+    description: str
+    eng_unit: str
+    stepped: bool
+    source: str
+    address: str
+    asset: str
+    state_set: str
+    origin: str
+    created_ns: int
+    series: tuple[SeriesRecord, ...]
+
+    @property
+    def type(self) -> ValueType:
+        """Type of the newest series."""
+        return self.series[-1].type
+
+    def series_of(self, type_: ValueType) -> SeriesRecord | None:
+        """Return the series of this type, or None."""
+        return next((s for s in self.series if s.type is type_), None)
+
+    def for_query(self) -> Tag:
+        """Return the tag as query sees it."""
+        return Tag(
+            name=self.name,
+            series=tuple(s.stream_id for s in self.series),
+            type=self.type,
+            stepped=self.stepped,
+            eng_unit=self.eng_unit,
+            description=self.description,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an administrator may edit, for the audit."""
+        return {
+            "name": self.name,
+            "type": self.type.name.lower(),
+            "description": self.description,
+            "eng_unit": self.eng_unit,
+            "stepped": self.stepped,
+            "source": self.source,
+            "address": self.address,
+            "asset": self.asset,
+            "state_set": self.state_set,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TagDraft:
+    """A tag wanted: what a person, the configuration or a rule asks for.
+
+    ``stepped`` None means by type: floats slope, the rest step.
+    """
+
+    name: str
+    type: ValueType
+    source: str = ""
+    address: str = ""
+    stepped: bool | None = None
+    eng_unit: str = ""
+    description: str = ""
+    asset: str = ""
+    state_set: str = ""
+    origin: str = "declared"
+
+    def check(self) -> None:
+        """Refuse names and texts that cannot be stored or shown.
+
+        Raises
+        ------
+        RequestInvalid
+            For an empty, too long or unprintable name, or a type that no tag has.
+        """
+        check_name(self.name, "tag")
+        if self.type in {ValueType.TEXT, ValueType.BYTES}:
+            message = f"cannot declare tag {self.name!r}: got type {self.type.name.lower()}, "
+            raise RequestInvalid(message + "want a number, bool or symbol", got=self.type.name)
+        for text in (self.source, self.address, self.eng_unit, self.description, self.asset):
+            if len(text) > TEXT_CHARACTERS_MAX:
+                message = f"cannot declare tag {self.name!r}: got a text of {len(text)} characters"
+                raise RequestInvalid(f"{message}, want at most {TEXT_CHARACTERS_MAX}")
+
+    @property
+    def steps(self) -> bool:
+        """Whether a value holds until the next, the default by type applied."""
+        return _STEPPED.get(self.type, True) if self.stepped is None else self.stepped
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """A place in the plant, ISA-95."""
+
+    path: str
+    level: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateSetRecord:
+    """Named states; ``version`` rises with each change."""
+
+    name: str
+    version: int
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change of what administrators intend; never edited, never deleted."""
+
+    id: int
+    time_ns: int
+    principal: str
+    action: str
+    subject: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that is empty, too long, padded, or holds control characters.
+
+    Raises
+    ------
+    RequestInvalid
+    """
+    if not name or name != name.strip() or not name.isprintable():
+        message = f"cannot declare {what}: got name {name!r}, want printable text without padding"
+        raise RequestInvalid(message, got=name)
+    if len(name) > NAME_CHARACTERS_MAX:
+        message = f"cannot declare {what}: got a name of {len(name)} characters"
+        raise RequestInvalid(f"{message}, want at most {NAME_CHARACTERS_MAX}", got=name)
+
+
+def series_uuid(tag_uuid: bytes, position: int, type_: ValueType) -> bytes:
+    """Uuid of a tag's series: the tag's own for the first, derived for later ones.
+
+    Parameters
+    ----------
+    tag_uuid : bytes
+        16 bytes.
+    position : int
+        Place in the tag's list of series, from 0.
+    type_ : ValueType
+        Type of the series.
+
+    Returns
+    -------
+    bytes
+        16 bytes; the same for the same arguments, so a creation cut short is found again.
+    """
+    if position == 0:
+        return tag_uuid
+    key = tag_uuid + bytes([position, int(type_)])
+    return hashlib.blake2b(key, digest_size=16, person=b"lh-series").digest()
+
+
+def event_stream_uuid(kind: str) -> bytes:
+    """Uuid of the stream that holds a kind of event: 16 bytes, the same in every store."""
+    return hashlib.blake2b(kind.encode(), digest_size=16, person=b"lh-events").digest()
