@@ -9,6 +9,8 @@ from historian.config_plant import TagRuleConfig
 from historian.errors import ConfigInvalid
 from storage_engine.sample import ValueType
 
+_FIELD = re.compile(r"\{(\w+)\}")
+
 
 class TagRules:
     """The configured rules in order; the first that matches makes the tag.
@@ -63,19 +65,19 @@ class TagRules:
 
 
 def _fill(match: re.Match[str], template: str, source: str) -> str:
-    # The source is put in piece by piece, so that a name with a backslash is not read as a group.
-    return source.join(match.expand(piece) for piece in template.split("{source}"))
+    def word(field: re.Match[str]) -> str:
+        key = field.group(1)
+        if key == "source":
+            return source
+        return match.group(int(key) if key.isdigit() else key) or ""
+
+    return _FIELD.sub(word, template)
 
 
 def _check_template(address: re.Pattern[str], template: str, where: str) -> None:
-    used = {int(n) for n in re.findall(r"\\(\d+)", template)}
-    named = set(re.findall(r"\\g<([^>]*)>", template))
-    unknown = {str(n) for n in used if n > address.groups}
-    unknown |= {n for n in named if n not in address.groupindex and not _is_group(n, address)}
+    known = {"source", *address.groupindex, *map(str, range(address.groups + 1))}
+    unknown = sorted({field.group(1) for field in _FIELD.finditer(template)} - known)
     if unknown:
-        message = f"cannot use configuration: got group {min(unknown)!r}, want one of the address"
-        raise ConfigInvalid(f"{message} {address.pattern!r}, at {where}", where=where)
-
-
-def _is_group(name: str, address: re.Pattern[str]) -> bool:
-    return name.isdigit() and int(name) <= address.groups
+        message = f"cannot use configuration: got {{{unknown[0]}}}, want one of: "
+        words = ", ".join(sorted(f"{{{key}}}" for key in known))
+        raise ConfigInvalid(f"{message}{words}, at {where}", where=where)

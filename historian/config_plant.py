@@ -10,13 +10,13 @@ AssetLevel = Literal["enterprise", "site", "area", "line", "station"]
 
 @dataclass(frozen=True, slots=True)
 class TagRuleConfig:
-    r"""``[[tag_rules]]``: makes a tag of an address that no tag declares; the first match wins.
+    """``[[tag_rules]]``: makes a tag of an address that no tag declares; the first match wins.
 
     Attributes
     ----------
     name : str
-        Name of the new tag; ``\1`` and ``\g<group>`` stand for groups of ``address``,
-        ``{source}`` for the source.
+        Name of the new tag; ``{1}`` and ``{group}`` stand for groups of ``address``, ``{0}`` for
+        all of it, ``{source}`` for the source.
     source : str
         Which sources, as a shell pattern.
     address : str

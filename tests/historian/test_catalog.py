@@ -37,7 +37,7 @@ class Streams:
 
 
 RULES = [
-    TagRuleConfig(name=r"line.\1.{source}", source="plc*", address=r"ns=2;s=(.+)", eng_unit="bar"),
+    TagRuleConfig(name="line.{1}.{source}", source="plc*", address=r"ns=2;s=(.+)", eng_unit="bar"),
 ]
 
 
@@ -218,15 +218,15 @@ def test_tags_come_in_pages_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["name", "description", "asset"])
 def test_a_rule_with_a_group_that_is_not_there_is_refused(key: str) -> None:
     """Better at start than at the first sample."""
-    rule = {"name": "a", "address": "(.)(?P<x>.)", key: r"\1 \g<x> \g<2> \g<y>"}
+    rule = {"name": "a", "address": "(.)(?P<x>.)", key: "{0} {1} {x} {2} {source} {y}"}
 
-    with pytest.raises(ConfigInvalid, match=f"'y'.*tag_rules.0..{key}"):
+    with pytest.raises(ConfigInvalid, match=rf"\{{y\}}.*tag_rules.0..{key}"):
         TagRules([TagRuleConfig(**rule)])
 
 
-def test_a_backslash_in_a_source_is_only_a_character() -> None:
+def test_braces_and_backslashes_in_names_are_only_characters() -> None:
     """Names of sources are data, not templates."""
-    rules = TagRules([TagRuleConfig(name=r"{source}/\1", address="(.*)")])
+    rules = TagRules([TagRuleConfig(name="{source}/{1}", address="(.*)")])
 
     draft = rules.draft(r"plc\1", "x{source}", F)
 
