@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from historian.config_toml import INLINE
 from storage_engine.config import EngineConfig
 
 MIB = 1 << 20
@@ -18,11 +19,11 @@ class StoreConfig:
     path : Path
         Folder of this historian: ``engine/``, ``catalog.sqlite``, and by default token and spools.
     engine : EngineConfig
-        ``[store.engine]``: limits of the engine, see ``storage_engine/config.py``.
+        Limits of the engine; its keys stand in ``[store]`` too.
     """
 
     path: Path = Path("data")
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig, metadata=INLINE)
 
     @property
     def engine_path(self) -> Path:

@@ -12,6 +12,7 @@ from historian.errors import ConfigInvalid
 
 T = TypeVar("T")
 
+INLINE = {"inline": True}  # metadata of a field whose keys stand in the table of its owner
 NOT_A_KEY = {"hidden": True}  # metadata of a field that the file cannot set
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
@@ -43,12 +44,20 @@ def build(
     """
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if not f.metadata.get("hidden")}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    also: list[str] = []
+    for name in [name for name, f in fields.items() if f.metadata.get("inline")]:
+        inner = {f.name for f in dataclasses.fields(hints[name])}
+        own = {key: value for key, value in table.items() if key in inner}
+        values[name] = build(hints[name], own, base=base, where=where)
+        table = {key: value for key, value in table.items() if key not in inner}
+        fields.pop(name)
+        also += sorted(inner)
     for key in table:
         if key not in fields:
-            _refuse_key(_join(where, key), key, list(fields))
-    values = {
-        key: _value(hints[key], value, base, _join(where, key)) for key, value in table.items()
-    }
+            _refuse_key(_join(where, key), key, [*fields, *also])
+    for key, value in table.items():
+        values[key] = _value(hints[key], value, base, _join(where, key))
     for name, f in fields.items():
         if name in values:
             continue

@@ -13,7 +13,7 @@ from historian.errors import ConfigInvalid, Conflict, NotFound, NotReady, Reques
 from query.errors import UnknownTag
 from storage_engine.sample import ValueType
 
-F, I = ValueType.FLOAT64, ValueType.INT64
+F, N = ValueType.FLOAT64, ValueType.INT64
 
 
 class FixedClock:
@@ -98,7 +98,7 @@ def test_one_address_feeds_one_tag(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="feeds 'a'"):
         catalog.declare_tag(TagDraft("b", F, "plc", "x"), "ann")
     with pytest.raises(Conflict, match="type int64"):
-        catalog.declare_tag(TagDraft("a", I, "plc", "x"), "ann")
+        catalog.declare_tag(TagDraft("a", N, "plc", "x"), "ann")
 
 
 def test_a_list_with_one_wrong_draft_declares_nothing(tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_a_new_type_is_a_further_series_and_an_old_type_its_own(tmp_path: Path) 
     catalog = open_catalog(tmp_path, streams)
     tag = catalog.declare_tag(TagDraft("a", F, "s", "x"), "ann")
 
-    found = catalog.series_for("s", [("x", I), ("x", F), ("x", I)], "collector")
+    found = catalog.series_for("s", [("x", N), ("x", F), ("x", N)], "collector")
 
     assert found[0] == found[2]
     assert found[1] == tag.series[0]
     assert 2 == len(streams.ids)
-    assert I is catalog.resolve("a").type
+    assert N is catalog.resolve("a").type
     assert open_catalog(tmp_path, streams).find("a") == catalog.find("a")
-    assert series_uuid(tag.uuid, 1, I) in streams.ids
+    assert series_uuid(tag.uuid, 1, N) in streams.ids
 
 
 def test_rules_stop_at_the_bound_of_tags(tmp_path: Path) -> None:
