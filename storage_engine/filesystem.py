@@ -122,9 +122,9 @@ class FileSystem(Protocol):
 
 
 def checked(path: str) -> str:
-    """Refuse a path that is absolute, empty or climbs out of the root."""
+    """Refuse a path that is absolute, empty or climbs out of the root; ``.`` is the root."""
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts:
+    if not path or path.startswith("/") or ".." in parts:
         raise InvalidArgument(
             f"cannot use path: got {path!r}, want a relative path below the root", path=path
         )
@@ -167,10 +167,8 @@ class RealFile:
         self._end = os.fstat(descriptor).st_size
 
     def append(self, data: "Buffer") -> None:
-        """Write all of ``data`` behind the last byte; after a failure the end stays where it was."""
-        size = memoryview(data).nbytes
+        """Write all of ``data`` behind the last byte; a failure leaves the end where it was."""
         self.write_at(self._end, data)
-        assert self._end >= size, "write_at moves the end"
 
     def write_at(self, offset: int, data: "Buffer") -> None:
         """Write all of ``data`` at a byte offset, continuing short writes."""
@@ -289,7 +287,7 @@ class RealFileSystem:
     def list(self, directory: str) -> list[str]:
         """Names in a directory, sorted; empty when there is none."""
         try:
-            return sorted(os.listdir(self._at(directory)))
+            return sorted(entry.name for entry in self._at(directory).iterdir())
         except FileNotFoundError:
             return []
         except OSError as error:
