@@ -1,0 +1,206 @@
+"""Columns to the bytes of an answer: JSON for everybody, Arrow IPC for programs.
+
+The JSON forms are those of ``api.values``: NaN and infinities are the strings of OPC 10000-6,
+integers beyond 2**53 and times in nanoseconds are strings of digits; null is null and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.arrow import ARROW_TYPE, arrow_bytes
+from api.encoding import encode
+from api.errors import ApiError
+from api.times import times_json
+from storage_engine.sample import AnyArray, ColumnData, Int64Array, ValueType
+
+JSON_TYPE = "application/json"
+SAFE_INTEGER_MAX = 2**53 - 1
+TimeForm = Literal["ns", "iso"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of one answer, and what is said about all of them.
+
+    Attributes
+    ----------
+    facts : mapping
+        Plain values: tag, window, what the answer stands on. In JSON beside the columns, in Arrow
+        in the schema's metadata.
+    times : mapping of str to int64, shape (n,)
+        Columns of nanoseconds UTC.
+    columns : mapping of str to array or ColumnData, n rows
+        Everything else.
+    """
+
+    facts: Mapping[str, Any]
+    times: Mapping[str, Int64Array]
+    columns: Mapping[str, AnyArray | ColumnData] = field(default_factory=dict)
+
+
+def values_json(data: ColumnData | AnyArray) -> Any:
+    """Values as JSON can carry them without loss.
+
+    Parameters
+    ----------
+    data : ColumnData or array, n rows
+        Any type.
+
+    Returns
+    -------
+    list or array
+        A contiguous numpy array where JSON's numbers are exact, else a list.
+    """
+    value, valid = (data.value, data.valid) if isinstance(data, ColumnData) else (data, None)
+    if value.dtype.kind == "f":
+        return _floats_json(value, valid)
+    if value.dtype.kind in "iu":
+        safe = len(value) == 0 or (
+            int(value.max()) <= SAFE_INTEGER_MAX and int(value.min()) >= -SAFE_INTEGER_MAX
+        )
+        if safe and valid is None:
+            return np.ascontiguousarray(value)
+        listed: list[Any] = value.tolist()
+        if not safe:
+            listed = [v if -SAFE_INTEGER_MAX <= v <= SAFE_INTEGER_MAX else str(v) for v in listed]
+        return _with_nulls(listed, valid)
+    if isinstance(data, ColumnData) and data.type == ValueType.BYTES:
+        return _with_nulls([v.hex() if isinstance(v, bytes) else "" for v in value.tolist()], valid)
+    return _with_nulls(value.tolist(), valid)
+
+
+def _with_nulls(listed: list[Any], valid: Any) -> list[Any]:
+    if valid is not None:
+        for row in np.flatnonzero(~valid).tolist():
+            listed[row] = None
+    return listed
+
+
+def _floats_json(value: AnyArray, valid: Any) -> Any:
+    numbers: Any = value
+    special = ~np.isfinite(numbers)
+    if valid is None and not special.any():
+        return np.ascontiguousarray(numbers)
+    if value.dtype == np.float32:
+        # The shortest decimal of the 32-bit value, as the whole-array path writes it.
+        listed: list[Any] = [float(str(v)) for v in numbers]
+    else:
+        listed = numbers.tolist()
+    for row in np.flatnonzero(special).tolist():
+        listed[row] = special_json(float(numbers[row]))
+    return _with_nulls(listed, valid)
+
+
+def special_json(value: float) -> float | str:
+    """One float as JSON can carry it."""
+    if value != value:  # noqa: PLR0124 - NaN is what differs from itself
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def plain_json(value: Any) -> Any:
+    """Plain nested values (a passport, a health report) as JSON can carry them.
+
+    Parameters
+    ----------
+    value : object
+        dict, list, tuple, set, dataclass-free scalars, numpy scalars and arrays, bytes.
+
+    Returns
+    -------
+    object
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return [plain_json(v) for v in sorted(value, key=str)]
+    if isinstance(value, (np.ndarray, ColumnData)):
+        return values_json(value)
+    if isinstance(value, np.generic):
+        return plain_json(value.item())
+    if isinstance(value, float):
+        return special_json(value)
+    if isinstance(value, int) and not -SAFE_INTEGER_MAX <= value <= SAFE_INTEGER_MAX:
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def table_json(table: Table, form: TimeForm) -> dict[str, Any]:
+    """One table as a JSON object: facts, then one list per column.
+
+    Parameters
+    ----------
+    table : Table
+        Columns of equal length.
+    form : str
+        ``ns`` or ``iso``.
+
+    Returns
+    -------
+    dict
+    """
+    answer: dict[str, Any] = plain_json(table.facts)
+    answer["count"] = next((len(c) for c in table.times.values()), 0)
+    answer.update({name: times_json(column, form) for name, column in table.times.items()})
+    answer.update({name: values_json(column) for name, column in table.columns.items()})
+    return answer
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Answer plain values as JSON."""
+    return Response(encode(value), status, {"cache-control": "no-store"}, JSON_TYPE)
+
+
+def wants_arrow(request: Request) -> bool:
+    """Tell which of the two forms the caller accepts; JSON where both are.
+
+    Raises
+    ------
+    ApiError
+        ``not_acceptable`` (406) when it accepts neither.
+    """
+    accept = request.headers.get("accept", "*/*").lower()
+    offered = [part.split(";")[0].strip() for part in accept.split(",")]
+    if ARROW_TYPE in offered:
+        return True
+    if any(part in ("*/*", "application/*", JSON_TYPE, "") for part in offered):
+        return False
+    raise ApiError(
+        406,
+        "not_acceptable",
+        "cannot answer in that form",
+        got=accept,
+        want=f"{JSON_TYPE} or {ARROW_TYPE}",
+        where="header Accept",
+    )
+
+
+def table_response(table: Table, arrow: bool, form: TimeForm) -> Response:
+    """Answer a table in the form the caller accepts.
+
+    Parameters
+    ----------
+    table : Table
+        Columns of equal length.
+    arrow : bool
+        As :func:`wants_arrow` found.
+    form : str
+        How JSON writes times; Arrow always carries ``timestamp[ns, UTC]``.
+
+    Returns
+    -------
+    Response
+    """
+    if arrow:
+        data = arrow_bytes(encode(plain_json(table.facts)), table.times, table.columns)
+        return Response(data, 200, {"cache-control": "no-store"}, ARROW_TYPE)
+    return json_response(table_json(table, form))
