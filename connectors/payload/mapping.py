@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from connectors.payload.columns import Rows
+from connectors.columns import Rows
 from connectors.payload.config import FieldConfig, MappingConfig
 from connectors.payload.path import MISSING, topic_matches
 from connectors.payload.times import time_ns

@@ -1,0 +1,102 @@
+"""Settings of an OPC UA source; ``sample.toml`` beside this file explains each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.settings import Table
+
+_POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
+SECURITY = ("none", *(f"{p}:{mode}" for p in _POLICIES for mode in ("Sign", "SignAndEncrypt")))
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseConfig:
+    """Take every variable below a node."""
+
+    root: str
+    depth: int
+    namespace: str  # uri; "" means every namespace but the standard one
+
+
+@dataclass(frozen=True, slots=True)
+class OpcUaConfig:
+    """Everything about one server."""
+
+    url: str
+    security: str
+    certificate_file: str
+    private_key_file: str
+    server_certificate_file: str
+    user: str | None
+    password: str | None
+    nodes: tuple[str, ...]
+    browse: tuple[BrowseConfig, ...]
+    publishing_interval_ms: float
+    sampling_interval_ms: float
+    queue_size: int
+    items_per_subscription_max: int
+    items_per_call_max: int
+    notifications_per_publish_max: int
+    publish_requests: int
+    buffer_rows_max: int
+    keepalive_s: float
+    lifetime_s: float
+    session_timeout_s: float
+    request_timeout_s: float
+    survey_interval_s: float
+
+
+def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
+    """Read the settings table of an OPC UA source.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing or a value is wrong.
+    """
+    table = Table(settings, f"sources.{name}.settings")
+    config = OpcUaConfig(
+        url=table.text("url"),
+        security=table.text("security", among=SECURITY),
+        certificate_file=table.text("certificate_file", ""),
+        private_key_file=table.text("private_key_file", ""),
+        server_certificate_file=table.text("server_certificate_file", ""),
+        user=table.secret("user"),
+        password=table.secret("password"),
+        nodes=table.texts("nodes"),
+        browse=tuple(_browse(entry) for entry in table.tables("browse")),
+        publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
+        sampling_interval_ms=table.number("sampling_interval_ms", 0.0, 0.0, 3_600_000.0),
+        queue_size=table.integer("queue_size", 10_000, 1, 1_000_000),
+        items_per_subscription_max=table.integer("items_per_subscription_max", 5_000, 1, 100_000),
+        items_per_call_max=table.integer("items_per_call_max", 1_000, 1, 10_000),
+        notifications_per_publish_max=table.integer(
+            "notifications_per_publish_max", 5_000, 1, 1_000_000
+        ),
+        publish_requests=table.integer("publish_requests", 0, 0, 8),
+        buffer_rows_max=table.integer("buffer_rows_max", 200_000, 1_000, 10_000_000),
+        keepalive_s=table.number("keepalive_s", 5.0, 0.1, 3_600.0),
+        lifetime_s=table.number("lifetime_s", 600.0, 1.0, 86_400.0),
+        session_timeout_s=table.number("session_timeout_s", 120.0, 1.0, 86_400.0),
+        request_timeout_s=table.number("request_timeout_s", 4.0, 0.1, 600.0),
+        survey_interval_s=table.number("survey_interval_s", 60.0, 0.1, 86_400.0),
+    )
+    table.done()
+    if not config.nodes and not config.browse:
+        raise table.refuse("nodes", [], "node ids, or browse")
+    if not config.url.startswith("opc.tcp://"):
+        raise table.refuse("url", config.url, "opc.tcp://host:port")
+    if config.security != "none" and not (config.certificate_file and config.private_key_file):
+        raise table.refuse("certificate_file", config.certificate_file, "certificate and key files")
+    return config
+
+
+def _browse(table: Table) -> BrowseConfig:
+    found = BrowseConfig(
+        root=table.text("root", "i=85"),
+        depth=table.integer("depth", 10, 1, 100),
+        namespace=table.text("namespace", ""),
+    )
+    table.done()
+    return found
