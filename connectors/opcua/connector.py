@@ -24,6 +24,7 @@ from connectors.sink import Link, Reject, Sink, SourceItem, SourceState
 
 _BAD_TIMEOUT = 0x800A_0000
 _STALE_KEEPALIVES = 3.0
+_REPUBLISH_MAX = 1_000
 
 
 class _Pump:
@@ -295,6 +296,29 @@ class OpcUaConnector:
         for subscription, sequence in taken:
             pump.durable(subscription, sequence)
 
+    async def _fetch(
+        self,
+        sink: Sink,
+        session: Session,
+        subscription: int,
+        sequences: range,
+        taken: list[tuple[int, int]],
+    ) -> None:
+        """Ask for messages that did not arrive; name what the server has no more."""
+        now_ns = self._clock.now_ns()
+        lost = max(0, len(sequences) - _REPUBLISH_MAX)
+        for sequence in sequences[lost:]:
+            message = await session.republish(subscription, sequence)
+            if message is None:
+                lost += 1
+            else:
+                self._take(message, now_ns, taken)
+            self._subscriptions[subscription] = sequence + 1
+        if lost:
+            self._status.gaps += lost
+            text = f"gap: cannot fetch notification messages: got {lost} of {len(sequences)} lost"
+            await sink.reject((Reject(self._config.url, text, b"", now_ns),))
+
     def _take(self, message: Notification, received_ns: int, taken: list[tuple[int, int]]) -> None:
         for status in message.status_changes:
             if status == _BAD_TIMEOUT:
@@ -370,8 +394,3 @@ class OpcUaConnector:
 def _absent(item: Item, reason: str, now_ns: int) -> Reject:
     text = f"cannot monitor node: {reason}, want a node with a value"
     return Reject(item.address, text, b"", now_ns)
-
-
-def _gap(url: str, sequence: int, now_ns: int) -> Reject:
-    text = f"gap: cannot fetch notification message {sequence}: got nothing, want it"
-    return Reject(url, text, b"", now_ns)
