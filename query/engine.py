@@ -1,0 +1,167 @@
+"""The reads: request -> plan -> steps -> columns. Storage and names come in by the ports."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from query.downsample import candidates, select
+from query.errors import LimitExceeded
+from query.interval import aggregate_windows
+from query.plan import plan_aggregate, plan_plot, plan_raw
+from query.ports import SampleReader, TagResolver
+from query.raw import read_raw
+from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest
+from query.result import AggregateResult, LatestResult, PlotResult, RawResult
+from query.series import NUMERIC, TagSamples, as_signal, join_columns, take_columns
+
+
+class Query:
+    """Answers questions about samples.
+
+    Parameters
+    ----------
+    reader : SampleReader
+        Holds the samples.
+    resolver : TagResolver
+        Knows the names.
+    clock_now : callable
+        Nanoseconds since 1970, UTC.
+    limits : QueryLimits
+        Bounds of one answer.
+
+    Notes
+    -----
+    Safe for threads as far as reader and resolver are; keeps no state.
+    """
+
+    def __init__(
+        self,
+        reader: SampleReader,
+        resolver: TagResolver,
+        clock_now: Callable[[], int],
+        limits: QueryLimits | None = None,
+    ) -> None:
+        self._reader = reader
+        self._resolver = resolver
+        self._clock_now = clock_now
+        self._limits = limits or QueryLimits()
+
+    def latest(self, names: Sequence[str]) -> LatestResult:
+        """Newest sample of each tag.
+
+        Raises
+        ------
+        UnknownTag
+            For the first name that is no tag.
+        LimitExceeded
+            For more than ``limits.tags_max`` names.
+        """
+        if len(names) > self._limits.tags_max:
+            raise LimitExceeded(
+                "read latest",
+                got=f"{len(names)} tags",
+                want=f"at most {self._limits.tags_max}",
+                where="tag",
+            )
+        tags = tuple(self._resolver.resolve(name) for name in names)
+        series = [series_id for tag in tags for series_id in tag.series]
+        owner = np.array([i for i, tag in enumerate(tags) for _ in tag.series], dtype=np.int64)
+        found = self._reader.latest(series)
+        # Per tag the newest time; among series that share it, the newest series.
+        order = np.lexsort((np.arange(len(series)), found.timestamp_ns, found.present, owner))
+        row = np.full(len(tags), -1, dtype=np.int64)
+        row[owner[order]] = order
+        held = row >= 0
+        if len(series) == 0:
+            none = np.zeros(len(tags), dtype=np.int64)
+            empty: list[object] = [None] * len(tags)
+            return LatestResult(tags, held, none, none.astype(np.uint32), empty)
+        present = held & found.present[row]
+        values = [
+            found.value[r] if ok else None
+            for r, ok in zip(row.tolist(), present.tolist(), strict=True)
+        ]
+        return LatestResult(
+            tags,
+            present,
+            np.where(present, found.timestamp_ns[row], 0),
+            np.where(present, found.quality[row], 0).astype(np.uint32),
+            values,
+        )
+
+    def raw(self, request: RawRequest) -> RawResult:
+        """Stored samples of a tag, with bounding values where wanted.
+
+        Raises
+        ------
+        UnknownTag
+        BadRequest
+            See ``plan_raw``; also for a continuation that does not belong to the request.
+        LimitExceeded
+            When there are more than ``limits.rows_max`` rows and no ``max_count`` was given.
+        """
+        tag = self._resolver.resolve(request.tag)
+        plan = plan_raw(request, self._limits)
+        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+        return read_raw(samples, request, plan, self._limits)
+
+    def aggregate(self, request: AggregateRequest) -> AggregateResult:
+        """Aggregates of a tag per interval.
+
+        Raises
+        ------
+        UnknownTag
+        BadRequest, LimitExceeded
+            See ``plan_aggregate``.
+        """
+        tag = self._resolver.resolve(request.tag)
+        plan = plan_aggregate(request, tag, self._limits)
+        return aggregate_windows(
+            TagSamples(self._reader, tag),
+            plan,
+            request,
+            self._limits,
+            now_ns=self._clock_now() if request.hold_last else None,
+        )
+
+    def plot(self, request: PlotRequest) -> PlotResult:
+        """Few real samples that draw the same line as all of them.
+
+        Raises
+        ------
+        UnknownTag
+        BadRequest, LimitExceeded
+            See ``plan_plot``.
+        """
+        tag = self._resolver.resolve(request.tag)
+        edges = plan_plot(request, self._limits)
+        numeric = tag.type in NUMERIC
+        samples = TagSamples(self._reader, tag)
+        pieces, used = [], 0
+        position, complete = request.start_ns, False
+        while not complete:
+            piece, complete = samples.read(
+                position, request.end_ns, max_count=self._limits.chunk_rows
+            )
+            used += len(piece)
+            if used > self._limits.scan_rows_max:
+                raise LimitExceeded(
+                    "plot",
+                    got=f"more than {self._limits.scan_rows_max} samples",
+                    want="a shorter window",
+                    where=f"tag {tag.name!r}",
+                )
+            if len(piece):
+                position = int(piece.timestamp_ns[-1]) + 1
+            signal = as_signal(piece, numeric=numeric)
+            pieces.append(take_columns(piece, candidates(signal, edges, numeric=numeric)))
+        inside = join_columns(pieces)
+        signal = as_signal(inside, numeric=numeric)
+        inside = take_columns(inside, select(signal, edges, numeric=numeric))
+        before = samples.previous(request.start_ns)
+        after = samples.next(request.end_ns, inclusive=True)
+        columns = join_columns([before, inside, after])
+        bound = np.ones(len(columns), dtype=np.bool_)
+        bound[len(before) : len(before) + len(inside)] = False
+        mark = as_signal(columns, numeric=numeric).severity == 2
+        return PlotResult(tag, columns, mark, bound, used)

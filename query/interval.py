@@ -1,0 +1,71 @@
+"""Aggregates over windows: facts from a scan, judged by the registry."""
+
+import numpy as np
+
+from query.aggregates import AGGREGATES, Evidence, good_share
+from query.facts import Rules
+from query.plan import AggregatePlan
+from query.request import AggregateRequest, QueryLimits
+from query.result import AggregateResult
+from query.scan import scan
+from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS, TagSamples
+
+
+def aggregate_windows(
+    samples: TagSamples,
+    plan: AggregatePlan,
+    request: AggregateRequest,
+    limits: QueryLimits,
+    *,
+    now_ns: int | None,
+) -> AggregateResult:
+    """Aggregates of one tag over many windows, in the order of the plan.
+
+    Parameters
+    ----------
+    samples : TagSamples
+        Of the tag.
+    plan : AggregatePlan
+        Windows, which may overlap, and the facts that are wanted.
+    request : AggregateRequest
+        Names and rules; its own window is not looked at.
+    limits : QueryLimits
+        Bounds of the scan.
+    now_ns : int or None
+        Until when the newest sample is known to hold; None: it covers one tick.
+    """
+    tag = samples.tag
+    extent = samples.extent()
+    first_ns, last_ns = extent if extent is not None else (TIME_MAX_NS, TIME_MIN_NS)
+    data_end_ns = last_ns + request.resolution_ns
+    if now_ns is not None and extent is not None:
+        data_end_ns = max(data_end_ns, now_ns)
+    stepped = tag.stepped if request.stepped is None else request.stepped
+    rules = Rules(
+        stepped=stepped or tag.type not in NUMERIC,
+        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+        use_sloped_extrapolation=request.use_sloped_extrapolation and now_ns is None,
+        data_end_ns=data_end_ns,
+        hold=now_ns is not None,
+    )
+    start, end = plan.start_ns, plan.end_ns
+    facts = scan(samples, (start, end), rules, limits, extremes=plan.extremes, area=plan.area)
+    outside = (end <= first_ns) | (start >= data_end_ns)
+    evidence = Evidence(
+        facts,
+        outside,
+        ~outside & ((start < first_ns) | (end > data_end_ns)),
+        request.treat_uncertain_as_bad,
+        request.percent_data_bad,
+        request.percent_data_good,
+    )
+    counts = facts.counts
+    return AggregateResult(
+        tag,
+        start,
+        end,
+        {name: AGGREGATES[name].compute(evidence) for name in request.aggregates},
+        good_share(evidence),
+        np.asarray(counts.good + counts.uncertain + counts.bad, dtype=np.int64),
+        evidence.partial,
+    )

@@ -1,0 +1,139 @@
+"""What may be asked. Times are int64 nanoseconds UTC; windows are half-open."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Bounds = Literal["none", "outside", "interpolated"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """Bounds of one answer and of the work behind it.
+
+    Attributes
+    ----------
+    rows_max : int
+        Rows of one raw answer.
+    intervals_max : int
+        Intervals of one aggregate answer, windows of one join.
+    pixels_max : int
+        Pixel columns of one plot.
+    tags_max : int
+        Tags of one latest read.
+    chunk_rows : int
+        Rows held in memory at a time while scanning; 28 bytes each plus working copies.
+    scan_rows_max : int
+        Samples one question may read, so that no question runs for hours.
+    """
+
+    rows_max: int = 1_000_000
+    intervals_max: int = 200_000
+    pixels_max: int = 16_384
+    tags_max: int = 20_000
+    chunk_rows: int = 131_072
+    scan_rows_max: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """Stored samples of a tag.
+
+    Attributes
+    ----------
+    tag : str
+        Name of the tag.
+    start_ns, end_ns : int or None
+        Window [start, end), ascending. ``end < start`` means descending from start (included)
+        to end (left out). One of them may be None when ``max_count`` is given: no end reads
+        ascending without end, no start reads descending from the end.
+    bounds : {"none", "outside", "interpolated"}
+        Rows that make the window's edges known: the nearest real samples outside, or values
+        computed at the edges themselves.
+    max_count : int or None
+        Rows of one answer; the rest follows by ``continuation``.
+    backward : bool
+        Descending order over the same half-open window.
+    all_revisions : bool
+        Every kept revision of a time, in (time, lsn) order; else the newest alone.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
+    continuation : str or None
+        From the answer before; every other field must be as it was.
+    treat_uncertain_as_bad : bool
+        Whether interpolated bounds skip uncertain samples.
+    """
+
+    tag: str
+    start_ns: int | None
+    end_ns: int | None
+    bounds: Bounds = "none"
+    max_count: int | None = None
+    backward: bool = False
+    all_revisions: bool = False
+    known_at_lsn: int | None = None
+    continuation: str | None = None
+    treat_uncertain_as_bad: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateRequest:
+    """Aggregates of a tag per interval, by the rules of OPC 10000-13.
+
+    Attributes
+    ----------
+    tag : str
+        Name of the tag.
+    start_ns, end_ns : int
+        Window. Intervals are cut from the start; the last may be shorter. ``end < start`` cuts
+        from the later end backwards and answers newest first.
+    interval_ns : int
+        Length of an interval; 0 means one interval over the whole window.
+    aggregates : tuple of str
+        Names of the registry in ``query/aggregates.py``.
+    treat_uncertain_as_bad : bool
+        Uncertain samples count as bad (the standard's default).
+    percent_data_bad, percent_data_good : float
+        Shares, in percent, from which a result is Bad or Good.
+    use_sloped_extrapolation : bool
+        After the last sample go on with the last slope; else hold.
+    stepped : bool or None
+        Overrides the tag's own interpolation; None takes the tag's.
+    hold_last : bool
+        The newest sample holds until now, for sources that send changes only. Else data ends
+        with the newest sample, as the standard has it.
+    resolution_ns : int
+        Tick of the clock: the newest sample covers one tick.
+    """
+
+    tag: str
+    start_ns: int
+    end_ns: int
+    interval_ns: int
+    aggregates: tuple[str, ...]
+    treat_uncertain_as_bad: bool = True
+    percent_data_bad: float = 100.0
+    percent_data_good: float = 100.0
+    use_sloped_extrapolation: bool = False
+    stepped: bool | None = None
+    hold_last: bool = False
+    resolution_ns: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlotRequest:
+    """Few real samples that draw the same line as all of them.
+
+    Attributes
+    ----------
+    tag : str
+        Name of the tag.
+    start_ns, end_ns : int
+        Window [start, end), start < end.
+    pixels : int
+        Width of the drawing.
+    """
+
+    tag: str
+    start_ns: int
+    end_ns: int
+    pixels: int

@@ -1,0 +1,155 @@
+"""What is answered: numpy columns, and what each answer stands on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from query.ports import Tag
+from storage_engine.sample import (
+    AnyArray,
+    BoolArray,
+    Int64Array,
+    SampleColumns,
+    UInt32Array,
+    ValueType,
+)
+
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestResult:
+    """Newest sample of each tag, one row per name asked for, in that order.
+
+    ``present`` is False where a tag holds no sample; its other entries mean nothing then.
+    ``value`` holds Python values, None for null.
+    """
+
+    tags: tuple[Tag, ...]
+    present: BoolArray
+    timestamp_ns: Int64Array
+    quality: UInt32Array
+    value: list[object]
+
+
+@dataclass(frozen=True, slots=True)
+class RawResult:
+    """Samples of one tag in the order asked for.
+
+    Attributes
+    ----------
+    tag : Tag
+        Whose samples.
+    columns : SampleColumns, n rows
+        A row that was computed or that stands for a missing bound has lsn 0.
+    bound : bool, shape (n,)
+        Row is outside the half-open window, or computed at its edge.
+    interpolated : bool, shape (n,)
+        Row was computed, never written.
+    continuation : str or None
+        Hand it back to get what follows; None at the end.
+    """
+
+    tag: Tag
+    columns: SampleColumns
+    bound: BoolArray
+    interpolated: BoolArray
+    continuation: str | None
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateColumn:
+    """One aggregate over all intervals.
+
+    Attributes
+    ----------
+    type : ValueType
+        Type of ``value``.
+    value : array, shape (n,)
+        Means nothing where ``valid`` is False.
+    valid : bool, shape (n,)
+        False: the result is null.
+    status : uint32, shape (n,)
+        OPC UA status code with the info bits of OPC 10000-13: calculated 0x01, partial 0x04,
+        multiple values 0x10, each with 0x400.
+    """
+
+    type: ValueType
+    value: AnyArray
+    valid: BoolArray
+    status: UInt32Array
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateResult:
+    """Aggregates per interval and what they stand on, one row per interval.
+
+    Attributes
+    ----------
+    tag : Tag
+        Of which tag.
+    start_ns, end_ns : int64, shape (n,)
+        Interval [start, end).
+    columns : dict of str to AggregateColumn
+        By name of the aggregate, in the order asked for.
+    percent_good : float64, shape (n,)
+        Share of the covered time whose status is Good; 0 where there is no data.
+    samples_used : int64, shape (n,)
+        Stored samples inside the interval, of any quality.
+    partial : bool, shape (n,)
+        The data begins or ends inside the interval.
+    """
+
+    tag: Tag
+    start_ns: Int64Array
+    end_ns: Int64Array
+    columns: dict[str, AggregateColumn]
+    percent_good: Float64Array
+    samples_used: Int64Array
+    partial: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class PlotResult:
+    """Real samples for a drawing, ascending.
+
+    Attributes
+    ----------
+    tag : Tag
+        Whose samples.
+    columns : SampleColumns, n rows
+        At most five per pixel column, plus the two at the edges.
+    mark : bool, shape (n,)
+        Row has no usable value (bad or null): the line breaks here.
+    bound : bool, shape (n,)
+        Row lies outside the window, for the line to reach its edges.
+    samples_used : int
+        Samples of the window that the drawing stands for.
+    """
+
+    tag: Tag
+    columns: SampleColumns
+    mark: BoolArray
+    bound: BoolArray
+    samples_used: int
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class AsOfResult:
+    """The newest sample at or before each time asked for, one row per time, in that order.
+
+    ``present`` is False where there is none, or where it is older than allowed.
+    """
+
+    present: BoolArray
+    columns: SampleColumns

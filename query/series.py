@@ -1,0 +1,314 @@
+"""One tag as one run of samples: the series of a tag whose type changed are joined here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from query.ports import SampleReader, Tag
+from storage_engine.sample import (
+    DTYPES,
+    AnyArray,
+    BoolArray,
+    ColumnData,
+    Int64Array,
+    SampleColumns,
+    ValueType,
+    severity,
+)
+
+# Half of the int64 range: years 1823 to 2116, and sums of two times still fit.
+TIME_MIN_NS = -(2**62)
+TIME_MAX_NS = 2**62
+
+NUMERIC = frozenset(
+    {ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64, ValueType.BOOL}
+)
+_FLOATS = frozenset({ValueType.FLOAT64, ValueType.FLOAT32})
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Samples as the kernels want them: strictly ascending times, severities, numbers.
+
+    Attributes
+    ----------
+    timestamp_ns : int64, shape (n,)
+        Strictly increasing.
+    severity : uint8, shape (n,)
+        0 good, 1 uncertain, 2 bad. A null, a NaN, and in a numeric tag whatever is no number,
+        count as bad.
+    number : float64, shape (n,)
+        0 where there is none.
+    native : array, shape (n,)
+        The value in its own type; float64 where series of several types meet.
+    type : ValueType
+        Of ``native``.
+    """
+
+    timestamp_ns: Int64Array
+    severity: npt.NDArray[np.uint8]
+    number: npt.NDArray[np.float64]
+    native: AnyArray
+    type: ValueType
+
+    def __len__(self) -> int:
+        return len(self.timestamp_ns)
+
+    def take(self, rows: npt.NDArray[np.int64] | slice) -> "Signal":
+        """Rows of this signal, in the order given."""
+        return Signal(
+            self.timestamp_ns[rows],
+            self.severity[rows],
+            self.number[rows],
+            self.native[rows],
+            self.type,
+        )
+
+
+class TagSamples:
+    """Reads a tag's series as one.
+
+    Parameters
+    ----------
+    reader : SampleReader
+        Holds the series.
+    tag : Tag
+        Which series, oldest first.
+    known_at_lsn : int or None
+        Rows written later are not seen.
+
+    Notes
+    -----
+    Where two series hold the same time, the row with the higher lsn is the newest revision.
+    """
+
+    def __init__(self, reader: SampleReader, tag: Tag, *, known_at_lsn: int | None = None) -> None:
+        self._reader = reader
+        self._known_at_lsn = known_at_lsn
+        self.tag = tag
+
+    def read(
+        self,
+        start_ns: int,
+        end_ns: int,
+        *,
+        max_count: int | None = None,
+        backward: bool = False,
+        all_revisions: bool = False,
+    ) -> tuple[SampleColumns, bool]:
+        """Samples with start <= time < end, and whether these are all of them.
+
+        With ``max_count`` an incomplete answer holds exactly that many rows.
+        """
+        size = max_count
+        while True:
+            parts = [
+                self._reader.read(
+                    series_id,
+                    start_ns,
+                    end_ns,
+                    all_revisions=all_revisions,
+                    known_at_lsn=self._known_at_lsn,
+                    max_count=size,
+                    backward=backward,
+                )
+                for series_id in self.tag.series
+            ]
+            filled = [part for part in parts if len(part)]
+            cut = [int(p.timestamp_ns[-1]) for p in filled if size is not None and len(p) >= size]
+            if len(filled) < 2:
+                return (filled[0] if filled else _empty(self.tag.type)), not cut
+            order = _merge_order(filled, backward=backward, all_revisions=all_revisions)
+            if cut:
+                # Where a part was cut, others go on alone: believe only what lies before.
+                times = np.concatenate([part.timestamp_ns for part in filled])[order]
+                order = order[times > max(cut)] if backward else order[times < min(cut)]
+            if max_count is None or size is None or not cut or len(order) >= max_count:
+                return join_columns(filled, order[:max_count]), not cut and (
+                    max_count is None or len(order) <= max_count
+                )
+            size *= 2
+
+    def signal(
+        self,
+        start_ns: int,
+        end_ns: int,
+        *,
+        max_count: int | None = None,
+        backward: bool = False,
+    ) -> tuple[Signal, bool]:
+        """As :meth:`read` of the newest revisions, ready for the kernels."""
+        columns, complete = self.read(start_ns, end_ns, max_count=max_count, backward=backward)
+        return as_signal(columns, numeric=self.tag.type in NUMERIC), complete
+
+    def previous(self, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""
+        if self._known_at_lsn is not None or len(self.tag.series) != 1:
+            end_ns = time_ns + 1 if inclusive else time_ns
+            return self.read(TIME_MIN_NS, end_ns, max_count=1, backward=True)[0]
+        return self._reader.previous(self.tag.series[0], time_ns, inclusive=inclusive)
+
+    def next(self, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """Find the first sample after ``time_ns`` (at or after, if inclusive): 0 or 1 row."""
+        if self._known_at_lsn is not None or len(self.tag.series) != 1:
+            start_ns = time_ns if inclusive else time_ns + 1
+            return self.read(start_ns, TIME_MAX_NS, max_count=1)[0]
+        return self._reader.next(self.tag.series[0], time_ns, inclusive=inclusive)
+
+    def extent(self) -> tuple[int, int] | None:
+        """Times of the oldest and the newest sample; None when there is none."""
+        first = self.next(TIME_MIN_NS, inclusive=True)
+        last = self.previous(TIME_MAX_NS)
+        if len(first) == 0 or len(last) == 0:
+            return None
+        return int(first.timestamp_ns[0]), int(last.timestamp_ns[0])
+
+
+def as_signal(columns: SampleColumns, *, numeric: bool) -> Signal:
+    """Severities and numbers of samples.
+
+    Parameters
+    ----------
+    columns : SampleColumns
+        Strictly ascending or descending in time.
+    numeric : bool
+        The tag is numeric: what is no number counts as bad.
+    """
+    value = columns.value
+    level = severity(columns.quality)
+    valid = value.valid
+    if value.type in NUMERIC:
+        number = value.value.astype(np.float64)
+        if value.type in _FLOATS:
+            missing = np.isnan(number)
+            valid = ~missing if valid is None else valid & ~missing
+        if valid is not None:
+            number[~valid] = 0.0
+    else:
+        number = np.zeros(len(columns))
+        if numeric:
+            valid = np.zeros(len(columns), dtype=np.bool_)
+    if valid is not None:
+        level = np.where(valid, level, np.uint8(2))
+    native = value.value if value.type in NUMERIC or not numeric else number
+    type_ = value.type if value.type in NUMERIC or not numeric else ValueType.FLOAT64
+    return Signal(columns.timestamp_ns, level, number, native, type_)
+
+
+def join_signals(parts: Sequence[Signal]) -> Signal:
+    """Signals one behind the other; times must go on ascending."""
+    filled = [part for part in parts if len(part)] or [parts[0]]
+    types = {part.type for part in filled}
+    same = len(types) == 1
+    return Signal(
+        np.concatenate([part.timestamp_ns for part in filled]),
+        np.concatenate([part.severity for part in filled]),
+        np.concatenate([part.number for part in filled]),
+        np.concatenate([part.native if same else part.number for part in filled]),
+        types.pop() if same else ValueType.FLOAT64,
+    )
+
+
+def join_columns(parts: Sequence[SampleColumns], order: Int64Array | None = None) -> SampleColumns:
+    """Rows of all parts, one behind the other, or in ``order`` (row numbers over all parts)."""
+    rows: Int64Array | slice = slice(None) if order is None else order
+    value = join_values([part.value for part in parts])
+    return SampleColumns(
+        np.concatenate([part.timestamp_ns for part in parts])[rows],
+        np.concatenate([part.quality for part in parts])[rows],
+        ColumnData(
+            value.type, value.value[rows], None if value.valid is None else value.valid[rows]
+        ),
+        np.concatenate([part.lsn for part in parts])[rows],
+    )
+
+
+def take_columns(columns: SampleColumns, rows: Int64Array | BoolArray | slice) -> SampleColumns:
+    """Rows of ``columns``: by number, by mask, or a slice."""
+    value = columns.value
+    return SampleColumns(
+        columns.timestamp_ns[rows],
+        columns.quality[rows],
+        ColumnData(
+            value.type, value.value[rows], None if value.valid is None else value.valid[rows]
+        ),
+        columns.lsn[rows],
+    )
+
+
+def join_values(parts: Sequence[ColumnData]) -> ColumnData:
+    """Columns of perhaps several types as one.
+
+    One type stays. Numbers of several types become float64 where that is exact; anything else
+    becomes text, so that no value is returned that was not written.
+    """
+    filled = [part for part in parts if len(part)] or [parts[0]]
+    valid: BoolArray | None = None
+    if any(part.valid is not None for part in filled):
+        valid = np.concatenate([valid_of(part) for part in filled])
+    # A part of nulls has no say in the type.
+    types = {part.type for part in filled if valid_of(part).any()} or {filled[0].type}
+    if len(types) == 1:
+        type_ = types.pop()
+        values = [
+            part.value if part.type == type_ else np.zeros(len(part), dtype=DTYPES[type_])
+            for part in filled
+        ]
+        return ColumnData(type_, np.concatenate(values), valid)
+    if types <= NUMERIC and all(_is_exact(part) for part in filled):
+        numbers = [
+            part.value.astype(np.float64) if part.type in NUMERIC else np.zeros(len(part))
+            for part in filled
+        ]
+        return ColumnData(ValueType.FLOAT64, np.concatenate(numbers), valid)
+    texts = np.array([_text(v) for part in filled for v in part.objects()], dtype=np.object_)
+    return ColumnData(ValueType.TEXT, texts, valid)
+
+
+def valid_of(column: ColumnData) -> BoolArray:
+    """Mask of the rows that have a value."""
+    return np.ones(len(column), dtype=np.bool_) if column.valid is None else column.valid
+
+
+def _merge_order(
+    parts: Sequence[SampleColumns], *, backward: bool, all_revisions: bool
+) -> Int64Array:
+    times = np.concatenate([part.timestamp_ns for part in parts])
+    lsn = np.concatenate([part.lsn for part in parts])
+    # Rows that share time and lsn keep the order in which their series gave them.
+    place = np.concatenate([np.arange(len(part))[:: -1 if backward else 1] for part in parts])
+    series = np.concatenate([np.full(len(part), i) for i, part in enumerate(parts)])
+    order: Int64Array = np.lexsort((place, series, lsn, times)).astype(np.int64)
+    if not all_revisions:
+        ordered = times[order]
+        newest = np.append(ordered[1:] != ordered[:-1], True)
+        order = order[newest]
+    return order[::-1] if backward else order
+
+
+def _is_exact(part: ColumnData) -> bool:
+    if part.type not in (ValueType.INT64, ValueType.UINT64):
+        return True
+    values = part.value[valid_of(part)].tolist()
+    return not values or (max(values) <= 2**53 and min(values) >= -(2**53))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def _empty(type_: ValueType) -> SampleColumns:
+    return SampleColumns(
+        np.empty(0, dtype=np.int64),
+        np.empty(0, dtype=np.uint32),
+        ColumnData(type_, np.empty(0, dtype=DTYPES[type_])),
+        np.empty(0, dtype=np.uint64),
+    )
