@@ -98,3 +98,48 @@ class Publisher:
     def _disconnect(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+async def provision_session(port: int, client_id: str, topic: str) -> None:
+    """Make the broker keep messages for a client that has not come yet.
+
+    Connects once in its name with a durable session, subscribes with QoS 1 and leaves: what is
+    published from now on waits for it.
+
+    Parameters
+    ----------
+    port : int
+        Broker on 127.0.0.1.
+    client_id : str
+        The client's fixed id.
+    topic : str
+        Topic filter that it will subscribe to.
+
+    Raises
+    ------
+    SourceUnavailable
+        When the broker does not answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    subscribed = asyncio.Event()
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
+    client.manual_ack_set(True)  # what is already waiting must go on waiting
+
+    def on_connect(*_: Any) -> None:
+        client.subscribe(topic, 1)
+
+    def on_subscribe(*_: Any) -> None:
+        loop.call_soon_threadsafe(subscribed.set)
+
+    client.on_connect = on_connect
+    client.on_subscribe = on_subscribe
+    try:
+        await asyncio.to_thread(client.connect, "127.0.0.1", port, _KEEPALIVE_S)
+        client.loop_start()
+        await asyncio.wait_for(subscribed.wait(), _CONNECT_TIMEOUT_S)
+    except OSError as error:
+        msg = f"cannot provision {client_id!r}: got {error}, want a broker at port {port}"
+        raise SourceUnavailable(msg) from error
+    finally:
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
