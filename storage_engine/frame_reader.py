@@ -166,8 +166,6 @@ def decode_frame(data: "Buffer", *, rows_max: int = ROWS_MAX, bytes_max: int = B
     try:
         return _Body(raw, envelope, sections).read()
     except (struct.error, ValueError, OverflowError) as error:
-        if isinstance(error, CorruptData):
-            raise
         raise CorruptData(f"cannot decode frame: got {error}, want a sound body") from error
 
 
