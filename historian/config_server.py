@@ -77,8 +77,12 @@ class IngestConfig:
         Rejected rows that a receipt lists one by one; the count is always complete.
     quarantine_rows_per_hour_max : int
         Rejected rows kept per source and hour; the rest are counted only.
+    quarantine_rows_per_request_max : int
+        Of these, rows kept of one frame or write.
     quarantine_payload_bytes_max : int
         Bytes kept of a rejected payload.
+    sources_counted_max : int
+        Sources with counters of their own; further ones are counted together as ``other``.
     producers_max : int
         Producers whose slots are held in memory; the least recently heard is forgotten first.
     slots_per_producer_max : int
@@ -95,7 +99,9 @@ class IngestConfig:
     in_flight_bytes_max: int = 64 * MIB
     rejects_listed_max: int = 100
     quarantine_rows_per_hour_max: int = 10_000
+    quarantine_rows_per_request_max: int = 1_000
     quarantine_payload_bytes_max: int = 4_096
+    sources_counted_max: int = 1_000
     producers_max: int = 1_024
     slots_per_producer_max: int = 100_000
     tags_max: int = 200_000
