@@ -1,0 +1,285 @@
+"""An in-memory twin of the file system that remembers every write, sync and name.
+
+Run a test on it, then ask :meth:`RecordingFileSystem.crash_states` for the disks that a power cut
+could have left behind: unsynced writes kept, dropped, torn or zero, names with and without their
+content. What only luck would keep is lost in one of them. The states themselves are drawn in
+``recording_states``.
+"""
+
+import errno
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from storage_engine.errors import DiskError, StoreLocked
+from storage_engine.filesystem import File, Lock, checked, disk_error
+from storage_engine.recording_states import Disk, Operation, draw_states
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Fault = Callable[[str, str], int | None]
+
+
+class RecordingFileSystem:
+    """Files in memory, with the log of what happened to them.
+
+    Parameters
+    ----------
+    disk : Disk, optional
+        What is there already, all of it durable.
+    capacity_bytes : int
+        What ``free_bytes`` starts from; writing beyond it is ENOSPC.
+
+    Attributes
+    ----------
+    log : list of Operation
+        Every write, truncate, sync, create, rename, remove, directory sync, in order.
+    fault : callable, optional
+        Asked before each call with (operation, path), operation one of ``read``, ``write``,
+        ``sync``, ``truncate``, ``preallocate``, ``create``, ``open``, ``rename``, ``remove``,
+        ``sync directory``; an errno it returns is raised as DiskError.
+    crashed_at : int or None
+        In a crash state: length of the log when the power went.
+    """
+
+    def __init__(self, disk: Disk | None = None, capacity_bytes: int = 1 << 40) -> None:
+        start = disk or Disk({}, {}, frozenset({"."}))
+        self.log: list[Operation] = []
+        self.fault: Fault | None = None
+        self.crashed_at: int | None = None
+        self.capacity_bytes = capacity_bytes
+        self._start = start
+        self._names = dict(start.names)
+        self._directories = set(start.directories)
+        self._data = {inode: bytearray(content) for inode, content in start.contents.items()}
+        self._next_inode = max(self._data, default=0) + 1
+        self._locked: set[str] = set()
+
+    @property
+    def position(self) -> int:
+        """Length of the log: note it with each acknowledgement, compare with ``crashed_at``."""
+        return len(self.log)
+
+    def crash_states(
+        self, upto: int | None = None, *, limit: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[str, "RecordingFileSystem"]]:
+        """Disks that a power cut may leave.
+
+        Parameters
+        ----------
+        upto : int, optional
+            The power goes after this many operations of the log; by default after each.
+        limit : int, optional
+            At most this many states per moment, drawn by ``seed``; the two extremes are always in.
+
+        Yields
+        ------
+        description : str
+            What was lost.
+        state : RecordingFileSystem
+            With an empty log and ``crashed_at`` set.
+        """
+        moments = range(len(self.log) + 1) if upto is None else (upto,)
+        for moment in moments:
+            for what, disk in draw_states(self._start, self.log[:moment], limit, seed + moment):
+                state = RecordingFileSystem(disk, self.capacity_bytes)
+                state.crashed_at = moment
+                yield f"after operation {moment}: {what}", state
+
+    def open_read(self, path: str) -> File:
+        """Open an existing file."""
+        return self._open("open", path)
+
+    def open_write(self, path: str) -> File:
+        """Open an existing file."""
+        return self._open("open", path)
+
+    def _open(self, what: str, path: str) -> "RecordingFile":
+        self._allow(what, path)
+        return RecordingFile(self, self._inode(what, path), path)
+
+    def create(self, path: str) -> File:
+        """Create a file; DiskError (EEXIST) when there is one."""
+        name = _normal(path)
+        self._allow("create", path)
+        if name in self._names or name in self._directories:
+            raise _refused("create", path, errno.EEXIST)
+        self._need_directory("create", path)
+        inode = self._next_inode
+        self._next_inode += 1
+        self._data[inode] = bytearray()
+        self._names[name] = inode
+        self.log.append(Operation("create", inode, path=name))
+        return RecordingFile(self, inode, path)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or directory has this name."""
+        name = _normal(path)
+        return name in self._names or name in self._directories
+
+    def list(self, directory: str) -> list[str]:
+        """Names in a directory, sorted; empty when there is none."""
+        name = _normal(directory)
+        inside = (*self._names, *self._directories)
+        return sorted(posixpath.basename(p) for p in inside if p != "." and _parent(p) == name)
+
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return len(self._data[self._inode("read size", path)])
+
+    def rename(self, src: str, dst: str) -> None:
+        """Rename, replacing ``dst``."""
+        self._allow("rename", src)
+        inode = self._inode("rename", src)
+        self._need_directory("rename", dst)
+        del self._names[_normal(src)]
+        self._names[_normal(dst)] = inode
+        self.log.append(Operation("rename", inode, path=_normal(src), target=_normal(dst)))
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        self._allow("remove", path)
+        inode = self._inode("remove", path)
+        del self._names[_normal(path)]
+        self.log.append(Operation("remove", inode, path=_normal(path)))
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in a directory durable."""
+        self._allow("sync directory", path)
+        if _normal(path) not in self._directories:
+            raise _refused("sync directory", path, errno.ENOENT)
+        self.log.append(Operation("sync_directory", path=_normal(path)))
+
+    def make_directories(self, path: str) -> None:
+        """Create a directory and its parents, durable at once as on the real file system."""
+        name = _normal(path)
+        while name not in self._directories:
+            self._directories.add(name)
+            self.log.append(Operation("make_directory", path=name))
+            name = _parent(name)
+
+    def free_bytes(self) -> int:
+        """Capacity less what the named files hold."""
+        used = sum(len(self._data[inode]) for inode in set(self._names.values()))
+        return max(0, self.capacity_bytes - used)
+
+    def lock(self, path: str) -> Lock:
+        """Take the lock; crash states start without any."""
+        name = _normal(path)
+        if name in self._locked:
+            raise StoreLocked(
+                f"cannot lock the store: got a lock held by this process, want none, at {path}",
+                path=path,
+                pid="self",
+            )
+        if name not in self._names:
+            self.create(path)
+        self._locked.add(name)
+        return RecordingLock(self._locked, name)
+
+    def _allow(self, operation: str, path: str) -> None:
+        number = self.fault(operation, path) if self.fault else None
+        if number:
+            raise _refused(operation, path, number)
+
+    def _inode(self, what: str, path: str) -> int:
+        inode = self._names.get(_normal(path))
+        if inode is None:
+            raise _refused(what, path, errno.ENOENT)
+        return inode
+
+    def _need_directory(self, what: str, path: str) -> None:
+        if _parent(_normal(path)) not in self._directories:
+            raise _refused(what, path, errno.ENOENT)
+
+
+class RecordingFile:
+    """One open file of the twin; the inode lives on when the name goes."""
+
+    def __init__(self, owner: RecordingFileSystem, inode: int, path: str) -> None:
+        self._owner = owner
+        self._inode = inode
+        self._path = path
+        self._bytes = owner._data[inode]  # noqa: SLF001 - two halves of one thing
+
+    def append(self, data: "Buffer") -> None:
+        """Write behind the last byte."""
+        self.write_at(len(self._bytes), data)
+
+    def write_at(self, offset: int, data: "Buffer") -> None:
+        """Write at a byte offset; a hole reads as zeros."""
+        content = bytes(data)
+        self._change("write", offset + len(content))
+        self._bytes[len(self._bytes) :] = bytes(max(0, offset - len(self._bytes)))
+        self._bytes[offset : offset + len(content)] = content
+        self._owner.log.append(Operation("write", self._inode, offset, content, self._path))
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read up to ``size`` bytes."""
+        self._owner._allow("read", self._path)  # noqa: SLF001
+        return bytes(self._bytes[offset : offset + size])
+
+    def sync(self) -> None:
+        """Make content and size durable."""
+        self._owner._allow("sync", self._path)  # noqa: SLF001
+        self._owner.log.append(Operation("sync", self._inode, path=self._path))
+
+    def truncate(self, size: int) -> None:
+        """Cut, or grow with zeros."""
+        self._change("truncate", size)
+        self._resize(size)
+
+    def preallocate(self, size: int) -> None:
+        """Grow with zeros; never cuts."""
+        self._change("preallocate", size)
+        if size > len(self._bytes):
+            self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        grown = bytes(max(0, size - len(self._bytes)))
+        del self._bytes[size:]
+        self._bytes.extend(grown)
+        self._owner.log.append(Operation("truncate", self._inode, size, path=self._path))
+
+    def _change(self, operation: str, end: int) -> None:
+        owner = self._owner
+        owner._allow(operation, self._path)  # noqa: SLF001
+        if end - len(self._bytes) > owner.free_bytes():
+            raise _refused(operation, self._path, errno.ENOSPC)
+
+    def size(self) -> int:
+        """Bytes in the file."""
+        return len(self._bytes)
+
+    def fileno(self) -> int | None:
+        """None: the committer in C has nothing to write to."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class RecordingLock:
+    """A held lock of the twin."""
+
+    def __init__(self, held: set[str], name: str) -> None:
+        self._held = held
+        self._name = name
+
+    def release(self) -> None:
+        """Give it back."""
+        self._held.discard(self._name)
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(checked(path))
+
+
+def _parent(name: str) -> str:
+    return posixpath.dirname(name) or "."
+
+
+def _refused(what: str, path: str, number: int) -> DiskError:
+    return disk_error(what, path, OSError(number, os.strerror(number)))
