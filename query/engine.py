@@ -141,7 +141,7 @@ class Query:
         position, complete = request.start_ns, False
         while not complete:
             piece, complete = samples.read(
-                position, request.end_ns, max_count=self._limits.chunk_rows
+                position, request.end_ns, max_count=self._limits.chunk_rows, numeric=numeric
             )
             used += len(piece)
             if used > self._limits.scan_rows_max:
@@ -155,12 +155,12 @@ class Query:
                 position = int(piece.timestamp_ns[-1]) + 1
             signal = as_signal(piece, numeric=numeric)
             pieces.append(take_columns(piece, candidates(signal, edges, numeric=numeric)))
-        inside = join_columns(pieces)
+        inside = join_columns(pieces, numeric=numeric)
         signal = as_signal(inside, numeric=numeric)
         inside = take_columns(inside, select(signal, edges, numeric=numeric))
         before = samples.previous(request.start_ns)
         after = samples.next(request.end_ns, inclusive=True)
-        columns = join_columns([before, inside, after])
+        columns = join_columns([before, inside, after], numeric=numeric)
         bound = np.ones(len(columns), dtype=np.bool_)
         bound[len(before) : len(before) + len(inside)] = False
         mark = as_signal(columns, numeric=numeric).severity == 2

@@ -97,10 +97,12 @@ class TagSamples:
         max_count: int | None = None,
         backward: bool = False,
         all_revisions: bool = False,
+        numeric: bool = False,
     ) -> tuple[SampleColumns, bool]:
         """Samples with start <= time < end, and whether these are all of them.
 
-        With ``max_count`` an incomplete answer holds exactly that many rows.
+        ``numeric`` as in :func:`join_values`. With ``max_count`` an incomplete answer holds
+        exactly that many rows.
         """
         size = max_count
         while True:
@@ -126,7 +128,7 @@ class TagSamples:
                 times = np.concatenate([part.timestamp_ns for part in filled])[order]
                 order = order[times > max(cut)] if backward else order[times < min(cut)]
             if max_count is None or size is None or not cut or len(order) >= max_count:
-                return join_columns(filled, order[:max_count]), not cut and (
+                return join_columns(filled, order[:max_count], numeric=numeric), not cut and (
                     max_count is None or len(order) <= max_count
                 )
             size *= 2
@@ -140,8 +142,11 @@ class TagSamples:
         backward: bool = False,
     ) -> tuple[Signal, bool]:
         """As :meth:`read` of the newest revisions, ready for the kernels."""
-        columns, complete = self.read(start_ns, end_ns, max_count=max_count, backward=backward)
-        return as_signal(columns, numeric=self.tag.type in NUMERIC), complete
+        numeric = self.tag.type in NUMERIC
+        columns, complete = self.read(
+            start_ns, end_ns, max_count=max_count, backward=backward, numeric=numeric
+        )
+        return as_signal(columns, numeric=numeric), complete
 
     def previous(self, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""
@@ -211,10 +216,12 @@ def join_signals(parts: Sequence[Signal]) -> Signal:
     )
 
 
-def join_columns(parts: Sequence[SampleColumns], order: Int64Array | None = None) -> SampleColumns:
+def join_columns(
+    parts: Sequence[SampleColumns], order: Int64Array | None = None, *, numeric: bool = False
+) -> SampleColumns:
     """Rows of all parts, one behind the other, or in ``order`` (row numbers over all parts)."""
     rows: Int64Array | slice = slice(None) if order is None else order
-    value = join_values([part.value for part in parts])
+    value = join_values([part.value for part in parts], numeric=numeric)
     return SampleColumns(
         np.concatenate([part.timestamp_ns for part in parts])[rows],
         np.concatenate([part.quality for part in parts])[rows],
@@ -238,11 +245,12 @@ def take_columns(columns: SampleColumns, rows: Int64Array | BoolArray | slice) -
     )
 
 
-def join_values(parts: Sequence[ColumnData]) -> ColumnData:
+def join_values(parts: Sequence[ColumnData], *, numeric: bool = False) -> ColumnData:
     """Columns of perhaps several types as one.
 
     One type stays. Numbers of several types become float64 where that is exact; anything else
-    becomes text, so that no value is returned that was not written.
+    becomes text, so that no value is returned that was not written. With ``numeric``, for
+    aggregates and drawings, several types always become float64, and what is no number null.
     """
     filled = [part for part in parts if len(part)] or [parts[0]]
     valid: BoolArray | None = None
@@ -257,7 +265,9 @@ def join_values(parts: Sequence[ColumnData]) -> ColumnData:
             for part in filled
         ]
         return ColumnData(type_, np.concatenate(values), valid)
-    if types <= NUMERIC and all(_is_exact(part) for part in filled):
+    if numeric and not types <= NUMERIC:
+        valid = np.concatenate([valid_of(part) & (part.type in NUMERIC) for part in filled])
+    if numeric or (types <= NUMERIC and all(_is_exact(part) for part in filled)):
         numbers = [
             part.value.astype(np.float64) if part.type in NUMERIC else np.zeros(len(part))
             for part in filled
