@@ -86,6 +86,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     query_errors.BadRequest: Answer(400, "invalid_request"),
     query_errors.LimitExceeded: Answer(422, "answer_too_large"),
     genealogy_records.UnknownUnit: Answer(404, "unknown_unit"),
+    genealogy_records.UnknownLot: Answer(404, "unknown_lot"),
     genealogy_records.AmbiguousUnit: Answer(409, "ambiguous_unit"),
     historian_errors.RequestInvalid: Answer(400, "invalid_request"),
     historian_errors.NotFound: Answer(404, "not_found"),

@@ -145,6 +145,7 @@ def parse_samples(
         a_list(shared, "time")
     listed = a_list(document.get("series"), "series")
     entries = [_entry(value, index, shared) for index, value in enumerate(listed)]
+    _refuse_twice(entries)
     rows = sum(len(e.value) for e in entries)
     if rows > rows_max:
         raise ApiError(
@@ -178,6 +179,16 @@ def _entry(value: object, index: int, shared: list[Any] | None) -> _Entry:
         got = f"{len(quality)} qualities"
         raise refuse("cannot read series", got, f"{len(values)}", f"{where}.quality")
     return _Entry(index, tag, None if own is None else times, values, quality)
+
+
+def _refuse_twice(entries: list[_Entry]) -> None:
+    """One entry per tag: else a rejected row could not be named by tag and row."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.tag in seen:
+            want = "one entry for all samples of a tag"
+            raise refuse("cannot read series", entry.tag, want, f"series[{entry.index}].tag")
+        seen.add(entry.tag)
 
 
 def _columns(
@@ -255,7 +266,7 @@ def _values(
                 result[entry.index] = column_parts(entry.value, wanted, where)
             continue
         for index, part in _cut(group, whole.value).items():
-            result[index] = [Typed(None, ColumnData(wanted, part))]
+            result[index] = [Typed(None, ColumnData(whole.type, part))]
     return result
 
 

@@ -5,8 +5,18 @@ holds only hashes of tokens. The page is given its token in the address's fragme
 sends.
 """
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ApiError
+from historian.runtime import Historian
+
+TOKEN_LENGTH_MAX = 512
 
 # plotly.js writes style sheets and style attributes from script (CSSOM), never inline script; it
 # draws exports through blob: and data: images. All code and styles come from our own files.
@@ -58,3 +68,59 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the token says; every write is entered under ``principal``."""
+
+    principal: str
+
+
+def historian_of(request: Request) -> Historian:
+    """Return the historian that the application was created with."""
+    historian: Historian = request.app.state.historian
+    return historian
+
+
+def now_ns_of(request: Request) -> int:
+    """Return the server's now, from the historian's clock."""
+    return historian_of(request).clock.now_ns()
+
+
+def bearer_token(request: Request) -> str:
+    """Take the token out of the header.
+
+    Raises
+    ------
+    ApiError
+        ``unauthorized`` (401) when there is none.
+    """
+    header = request.headers.get("authorization", "")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not 0 < len(token) <= TOKEN_LENGTH_MAX:
+        raise ApiError(
+            401,
+            "unauthorized",
+            "cannot answer: no bearer token",
+            want="Authorization: Bearer <token>",
+            where="header Authorization",
+        )
+    return token.strip()
+
+
+def _needs(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    async def caller(request: Request) -> Caller:
+        if request.app.state.local_reader and scope == "read":
+            return Caller("local reader")
+        principal = historian_of(request).tokens.verify(bearer_token(request))
+        principal.require(scope)
+        return Caller(principal.name)
+
+    return caller
+
+
+# What a route asks for as a parameter: `caller: Writer`.
+Reader = Annotated[Caller, Depends(_needs("read"))]
+Writer = Annotated[Caller, Depends(_needs("write"))]
+Administrator = Annotated[Caller, Depends(_needs("admin"))]

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from api.arrow import ARROW_TYPE, arrow_bytes
 from api.encoding import encode
 from api.errors import ApiError
-from api.times import times_json
+from api.times import time_json, times_json
+from query.ports import Tag
 from storage_engine.sample import AnyArray, ColumnData, Int64Array, ValueType
 
 JSON_TYPE = "application/json"
@@ -153,6 +154,21 @@ def table_json(table: Table, form: TimeForm) -> dict[str, Any]:
     answer.update({name: times_json(column, form) for name, column in table.times.items()})
     answer.update({name: values_json(column) for name, column in table.columns.items()})
     return answer
+
+
+def tag_facts(tag: Tag) -> dict[str, Any]:
+    """What every answer about one tag says of it."""
+    return {
+        "tag": tag.name,
+        "type": tag.type.name.lower(),
+        "stepped": tag.stepped,
+        "eng_unit": tag.eng_unit,
+    }
+
+
+def window_facts(start_ns: int, end_ns: int, form: TimeForm) -> dict[str, Any]:
+    """Build the window that relative bounds came to."""
+    return {"window": {"start": time_json(start_ns, form), "end": time_json(end_ns, form)}}
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -18,12 +18,13 @@ NS_PER_UNIT: dict[str, int] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
-    r"(Z|z|[ +-]\d\d:?\d\d)"
+    r"(Z|z|[ +-]\d\d:?\d\d)",
+    re.ASCII,
 )
-_UTC_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
-_DIGITS = re.compile(r"[+-]?\d{1,19}")
-_RELATIVE = re.compile(r"now(?:([ +-])(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w))?")
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d|w)")
+_UTC_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
+_DIGITS = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_RELATIVE = re.compile(r"now(?:([ +-])(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w))?", re.ASCII)
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d|w)", re.ASCII)
 _NS_PER = {
     "ns": 1,
     "us": 1_000,

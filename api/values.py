@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from api.errors import ApiError
 from storage_engine.sample import DTYPES, BoolArray, ColumnData, Int64Array, ValueType
 
 SPECIAL_FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+EXACT_INTEGER_MAX = 2**53
 FLOATS = frozenset({ValueType.FLOAT64, ValueType.FLOAT32})
 INTEGERS = frozenset({ValueType.INT64, ValueType.UINT64})
 STRINGS = frozenset({ValueType.SYMBOL, ValueType.TEXT})
 _BOUNDS = {ValueType.INT64: (-(2**63), 2**63 - 1), ValueType.UINT64: (0, 2**64 - 1)}
-_DIGITS = re.compile(r"-?\d{1,20}")
+_DIGITS = re.compile(r"-?\d{1,20}", re.ASCII)
 _SCALARS = (int, float, bool, str, type(None))
 
 
@@ -130,18 +132,28 @@ def plain_column(
     )
     if not kinds <= allowed:
         return None
+    # A 32-bit tag is given what was sent; ingest rounds it, or rejects what overflows.
+    type_ = ValueType.FLOAT64 if wanted in FLOATS else wanted
     try:
-        with np.errstate(over="ignore"):
-            return ColumnData(wanted, np.array(values, dtype=DTYPES[wanted]), valid)
+        column = np.array(values, dtype=DTYPES[type_])
     except OverflowError:
         return None  # beyond the bounds of an integer type: row by row tells which
+    if wanted in FLOATS and _rounds(values, column):
+        return None
+    return ColumnData(type_, column, valid)
+
+
+def _rounds(values: Sequence[object], column: npt.NDArray[np.float64]) -> bool:
+    """Whether an integer among the values may not be held exactly by a double."""
+    large = np.flatnonzero(np.abs(column) >= EXACT_INTEGER_MAX)
+    return any(type(values[row]) is int for row in large.tolist())
 
 
 def _fits(wanted: ValueType) -> Callable[[object], object]:
     """Return the conversion of one value; it raises ValueError for a value that does not fit."""
 
     def as_float(value: object) -> object:
-        if type(value) in (int, float):
+        if type(value) is float or (type(value) is int and abs(value) <= EXACT_INTEGER_MAX):
             return value
         if isinstance(value, str) and value in SPECIAL_FLOATS:
             return SPECIAL_FLOATS[value]
@@ -183,7 +195,7 @@ def _by_row(values: Sequence[object], wanted: ValueType) -> list[Typed]:
             other.setdefault(_own_type(value), []).append(row)
     parts = []
     if good:
-        data = nullable(good, wanted)
+        data = nullable(good, ValueType.FLOAT64 if wanted in FLOATS else wanted)
         parts.append(Typed(np.array(good_rows, dtype=np.int64) if other else None, data))
     for type_, rows in other.items():
         data = nullable([values[row] for row in rows], type_)

@@ -1,1 +1,23 @@
-"""The command line, one file per command."""
+"""The commands, one file each, one line each."""
+
+from collections.abc import Callable
+
+from api.commands.collect import collect
+from api.commands.query import query
+from api.commands.replay import replay
+from api.commands.serve import serve
+from api.commands.tags import tags
+from api.commands.trace import trace
+from api.commands.verify import verify
+from api.commands.version import version
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "serve": serve,
+    "collect": collect,
+    "replay": replay,
+    "tags": tags,
+    "query": query,
+    "trace": trace,
+    "verify": verify,
+    "version": version,
+}

@@ -1,0 +1,43 @@
+"""The application: routes, refusals and headers around one historian. No logic."""
+
+from fastapi import FastAPI
+from historian.runtime import Historian
+
+from api import errors
+from api.body import BodyBudget
+from api.routes import ROUTERS
+from api.security import SecurityHeaders
+
+
+def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:
+    """Build the ASGI application.
+
+    Parameters
+    ----------
+    historian : Historian
+        Opened; whoever opened it starts and stops it.
+    local_reader : bool
+        Reads need no token: the caller is this very process, which could read the files. Never
+        set by a server.
+
+    Returns
+    -------
+    FastAPI
+        With the interactive documentation switched off: it would load scripts from elsewhere.
+        ``/openapi.json`` is there.
+    """
+    app = FastAPI(
+        title="Lighthouse Historian",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.historian = historian
+    app.state.local_reader = local_reader
+    app.state.body_budget = BodyBudget(historian.config.http.body_bytes_max)
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    app.add_middleware(errors.LastResort)
+    app.add_middleware(SecurityHeaders)
+    return app

@@ -1,0 +1,78 @@
+"""``historian query``: latest, raw, aggregates and plot of tags."""
+
+import enum
+from typing import Annotated, Any
+
+import typer
+
+from api.client import Client, connect, read_config
+from api.console import CommandFailed, print_json, print_table, refusals, say
+from api.options import ConfigOption, EndOption, JsonOption, StartOption, UrlOption
+
+
+class Read(enum.StrEnum):
+    """Which question."""
+
+    LATEST = "latest"
+    RAW = "raw"
+    AGGREGATES = "aggregates"
+    PLOT = "plot"
+
+
+def query(
+    read: Annotated[Read, typer.Argument(help="What to ask.")],
+    tags: Annotated[list[str], typer.Argument(help="Names of tags.")],
+    *,
+    start: StartOption = "now-1h",
+    end: EndOption = "now",
+    aggregate: Annotated[
+        list[str] | None, typer.Option(help="Aggregate of OPC 10000-13; may be repeated.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Length of an interval; empty: one.")] = "",
+    pixels: Annotated[int, typer.Option(min=1, help="Width of the plot.")] = 100,
+    max_count: Annotated[int | None, typer.Option(min=1, help="Rows of a raw answer.")] = None,
+    bounds: Annotated[str, typer.Option(help="none, outside or interpolated.")] = "none",
+    revisions: Annotated[str, typer.Option(help="newest or all.")] = "newest",
+    config: ConfigOption = None,
+    url: UrlOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask for samples: newest, stored, aggregated, or as a drawing needs them."""
+    window: dict[str, Any] = {"start": start, "end": end, "time": "iso"}
+    more: dict[Read, dict[str, Any]] = {
+        Read.RAW: {"max_count": max_count, "bounds": bounds, "revisions": revisions},
+        Read.AGGREGATES: {"aggregate": aggregate or ["TimeAverage"], "interval": interval},
+        Read.PLOT: {"pixels": pixels},
+    }
+    with refusals(), connect(read_config(config), url) as client:
+        if read is Read.LATEST:
+            answers = [client.get("/v1/latest", {"tag": tags, "time": "iso"})]
+        else:
+            answers = [_ask(client, read, {"tag": tag, **window, **more[read]}) for tag in tags]
+    for answer in answers:
+        if json:
+            print_json(answer)
+        else:
+            _show(read, answer)
+
+
+def _ask(client: Client, read: Read, parameters: dict[str, Any]) -> Any:
+    answer = client.get(f"/v1/{read.value}", parameters)
+    if not isinstance(answer, dict):
+        raise CommandFailed(f"cannot read the answer: got {type(answer).__name__}, want an object")
+    return answer
+
+
+def _show(read: Read, answer: dict[str, Any]) -> None:
+    if read is Read.LATEST:
+        headings = ("tag", "time", "value", "eng_unit", "quality")
+        print_table({h: answer[h] for h in headings})
+        return
+    title = f"{answer['tag']} [{answer['eng_unit']}]" if answer["eng_unit"] else answer["tag"]
+    if read is Read.AGGREGATES:
+        headings = ("start", *answer["aggregates"], "percent_good", "samples_used", "partial")
+    else:
+        headings = ("time", "value", "quality")
+    print_table({h: answer[h] for h in headings}, title=title)
+    if answer.get("continuation"):
+        say(f"more follows: --max-count {answer['count']} was reached")

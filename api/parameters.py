@@ -1,0 +1,139 @@
+"""What query strings may hold.
+
+An unknown parameter is refused: a typing error must not widen a question.
+"""
+
+from typing import Annotated, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.errors import ApiError
+from api.serialize import TimeForm
+from api.times import parse_time
+
+NAME_LENGTH_MAX = 512
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
+TimeText = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Parameters(BaseModel):
+    """Root of all query strings: nothing but the declared names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListParameters(Parameters):
+    """A page of a list."""
+
+    search: Annotated[str, Field(max_length=NAME_LENGTH_MAX)] = ""
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+
+class TagListParameters(ListParameters):
+    """A page of tags; ``after`` is the last name of the page before."""
+
+    after: Annotated[str, Field(max_length=NAME_LENGTH_MAX)] = ""
+
+
+class LatestParameters(Parameters):
+    """Newest samples of the named tags."""
+
+    tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
+    time: TimeForm = "ns"
+
+
+class WindowParameters(Parameters):
+    """A half-open window [start, end)."""
+
+    start: TimeText
+    end: TimeText = "now"
+    time: TimeForm = "ns"
+
+    def window_ns(self, now_ns: int) -> tuple[int, int]:
+        """Bounds in nanoseconds UTC, relative ones against the same now."""
+        return parse_time(self.start, now_ns, "start"), parse_time(self.end, now_ns, "end")
+
+
+class RawParameters(WindowParameters):
+    """Stored samples of one tag."""
+
+    tag: Name
+    bounds: Literal["none", "outside", "interpolated"] = "none"
+    max_count: Annotated[int, Field(ge=1)] | None = None
+    backward: bool = False
+    revisions: Literal["newest", "all"] = "newest"
+    known_at_lsn: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    continuation: Annotated[str, Field(max_length=512)] | None = None
+    uncertain: Literal["bad", "good"] = "bad"
+
+
+class AggregateParameters(WindowParameters):
+    """Aggregates of one tag per interval; no interval means the whole window."""
+
+    tag: Name
+    aggregate: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    interval: TimeText | None = None
+    uncertain: Literal["bad", "good"] = "bad"
+    percent_data_bad: Annotated[float, Field(ge=0, le=100)] = 100.0
+    percent_data_good: Annotated[float, Field(ge=0, le=100)] = 100.0
+    sloped_extrapolation: bool = False
+    stepped: bool | None = None
+    hold_last: bool = False
+
+
+class EnergyParameters(WindowParameters):
+    """Energy of a meter; no interval means the whole window."""
+
+    interval: TimeText | None = None
+
+
+class PlotParameters(WindowParameters):
+    """Few real samples of one tag for a drawing ``pixels`` wide."""
+
+    tag: Name
+    pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
+
+
+class EventListParameters(WindowParameters):
+    """A window of recorded events, newest first."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class TimeParameters(Parameters):
+    """How times are written."""
+
+    time: TimeForm = "ns"
+
+
+class UnitListParameters(ListParameters):
+    """Units, the newest first; ``kind`` is panel, board ... as ``unit_created`` says."""
+
+    kind: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    time: TimeForm = "ns"
+
+
+class PassportParameters(TimeParameters):
+    """One unit; ``product`` tells apart units of several products with one serial."""
+
+    product: Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)] | None = None
+
+
+def no_parameters(request: Request) -> None:
+    """Refuse any parameter on a path that takes none.
+
+    Raises
+    ------
+    ApiError
+        ``unknown_parameter`` (400).
+    """
+    name = next(iter(request.query_params), None)
+    if name is not None:
+        raise ApiError(
+            400,
+            "unknown_parameter",
+            f"cannot take parameter {name[:64]!r}",
+            want="no parameters",
+            where="query",
+        )

@@ -1,0 +1,37 @@
+"""The doors, one file per resource, one line each."""
+
+from fastapi import APIRouter
+
+from api.routes import (
+    aggregates,
+    events,
+    frames,
+    health,
+    latest,
+    lots,
+    meters,
+    pages,
+    plot,
+    raw,
+    samples,
+    store,
+    tags,
+    units,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    frames.router,
+    samples.router,
+    events.router,
+    store.router,
+    tags.router,
+    latest.router,
+    raw.router,
+    aggregates.router,
+    plot.router,
+    units.router,
+    lots.router,
+    meters.router,
+    health.router,
+    pages.router,
+)

@@ -1,0 +1,53 @@
+"""Aggregates of a tag per interval, by OPC 10000-13, and what each stands on."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.parameters import AggregateParameters
+from api.security import Reader, historian_of, now_ns_of
+from api.serialize import Table, table_response, tag_facts, wants_arrow, window_facts
+from api.times import parse_duration
+from query.request import AggregateRequest
+from storage_engine.sample import ColumnData
+
+router = APIRouter(tags=["read"])
+
+
+@router.get("/v1/aggregates")
+def aggregates(
+    request: Request, parameters: Annotated[AggregateParameters, Query()], _: Reader
+) -> Response:
+    """Answer one row per interval: each aggregate with its status, and what it stands on."""
+    arrow = wants_arrow(request)
+    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    interval = parameters.interval
+    interval_ns = 0 if interval is None else parse_duration(interval, "interval")
+    result = historian_of(request).query.aggregate(
+        AggregateRequest(
+            tag=parameters.tag,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            interval_ns=interval_ns,
+            aggregates=tuple(parameters.aggregate),
+            treat_uncertain_as_bad=parameters.uncertain == "bad",
+            percent_data_bad=parameters.percent_data_bad,
+            percent_data_good=parameters.percent_data_good,
+            use_sloped_extrapolation=parameters.sloped_extrapolation,
+            stepped=parameters.stepped,
+            hold_last=parameters.hold_last,
+        )
+    )
+    facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
+    facts["aggregates"] = list(result.columns)
+    columns: dict[str, Any] = {
+        "percent_good": result.percent_good,
+        "samples_used": result.samples_used,
+        "partial": result.partial,
+    }
+    for name, column in result.columns.items():
+        columns[name] = ColumnData(column.type, column.value, column.valid)
+        columns[f"{name}_status"] = column.status
+    table = Table(facts, {"start": result.start_ns, "end": result.end_ns}, columns)
+    return table_response(table, arrow=arrow, form=parameters.time)

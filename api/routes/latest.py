@@ -1,0 +1,72 @@
+"""Newest sample of each of many tags."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.parameters import LatestParameters
+from api.security import Reader, historian_of
+from api.serialize import Table, json_response, plain_json, table_response, wants_arrow
+from api.times import times_json
+from api.values import nullable
+from query.result import LatestResult
+from storage_engine.sample import ValueType
+
+router = APIRouter(tags=["read"])
+
+
+@router.get("/v1/latest")
+def latest(
+    request: Request, parameters: Annotated[LatestParameters, Query()], _: Reader
+) -> Response:
+    """Answer the newest sample per tag, in the order asked for; null where a tag holds none."""
+    arrow = wants_arrow(request)
+    result = historian_of(request).query.latest(parameters.tag)
+    if arrow:
+        return table_response(_table(result), arrow=True, form="ns")
+    present = result.present.tolist()
+    times = times_json(result.timestamp_ns, parameters.time)
+    rows = zip(present, result.value, strict=True)
+    answer = {
+        "count": len(present),
+        "tag": [t.name for t in result.tags],
+        "type": [t.type.name.lower() for t in result.tags],
+        "stepped": [t.stepped for t in result.tags],
+        "eng_unit": [t.eng_unit for t in result.tags],
+        "time": _masked(times, present),
+        "quality": _masked(result.quality.tolist(), present),
+        "value": [plain_json(value) if there else None for there, value in rows],
+    }
+    return json_response(answer)
+
+
+def _masked(values: list[Any], present: list[bool]) -> list[Any]:
+    return [v if there else None for v, there in zip(values, present, strict=True)]
+
+
+def _table(result: LatestResult) -> Table:
+    """Split values by kind: an Arrow column has one type, the tags have several."""
+    there = zip(result.present.tolist(), result.value, strict=True)
+    values = [v if p else None for p, v in there]
+    of = {
+        kind: [v if type(v) is kind else None for v in values] for kind in (float, int, str, bool)
+    }
+    return Table(
+        {"columns": "the value stands in the column of its type"},
+        {"time": result.timestamp_ns},
+        {
+            "tag": nullable([t.name for t in result.tags], ValueType.TEXT),
+            "present": result.present,
+            "quality": np.ascontiguousarray(result.quality),
+            "value_float64": nullable(of[float], ValueType.FLOAT64),
+            "value_int64": nullable(_within(of[int], 2**63), ValueType.INT64),
+            "value_text": nullable(of[str], ValueType.TEXT),
+            "value_bool": nullable(of[bool], ValueType.BOOL),
+        },
+    )
+
+
+def _within(values: list[Any], bound: int) -> list[Any]:
+    return [v if v is None or v < bound else None for v in values]
