@@ -66,16 +66,16 @@ class Query:
         tags = tuple(self._resolver.resolve(name) for name in names)
         series = [series_id for tag in tags for series_id in tag.series]
         owner = np.array([i for i, tag in enumerate(tags) for _ in tag.series], dtype=np.int64)
+        if not series:
+            none = np.zeros(len(tags), dtype=np.int64)
+            empty: list[object] = [None] * len(tags)
+            return LatestResult(tags, none > 0, none, none.astype(np.uint32), empty)
         found = self._reader.latest(series)
         # Per tag the newest time; among series that share it, the newest series.
         order = np.lexsort((np.arange(len(series)), found.timestamp_ns, found.present, owner))
         row = np.full(len(tags), -1, dtype=np.int64)
         row[owner[order]] = order
         held = row >= 0
-        if len(series) == 0:
-            none = np.zeros(len(tags), dtype=np.int64)
-            empty: list[object] = [None] * len(tags)
-            return LatestResult(tags, held, none, none.astype(np.uint32), empty)
         present = held & found.present[row]
         values = [
             found.value[r] if ok else None

@@ -98,6 +98,10 @@ def scan(
             types.add(around.type)
         cut = Windows(np.maximum(start[inside], low), np.minimum(end[inside], high), start[inside])
         found.append((inside, tuple(kernel(around, cut, rules) for kernel in kernels)))
+    if not found:  # no window at all: facts of the right types and no rows
+        none = samples.signal(0, 0)[0]
+        empty = Windows(start, end, start)
+        found.append((start, tuple(kernel(none, empty, rules) for kernel in kernels)))
     groups = _joined(found, len(start), np.argsort(order, kind="stable"))
     counts, regions, *rest = groups
     number_type = types.pop() if len(types) == 1 else ValueType.FLOAT64
