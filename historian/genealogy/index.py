@@ -47,9 +47,12 @@ class EntityIndex:
         self.carriers: dict[int, array[int]] = {}  # carrier -> loads, and arrivals without a unit
         self.loose: dict[int, array[int]] = {}  # station -> results that name no unit
         self.unnamed: dict[tuple[int, int], set[int]] = {}  # slot -> units that used no named lot
+        self.reports: dict[tuple[int, int], array[int]] = {}  # slot -> consumptions that name it
+        self.first_report_ns: dict[tuple[int, int], int] = {}  # of those that hold
         self.dirty_units: set[int] = set()
         self.dirty_slots: set[tuple[int, int]] = set()
         self.dirty_lots: set[int] = set()
+        self.dirty_reports: set[tuple[int, int]] = set()
         self.dirty_carriers: set[int] = set()
         code = self.facts.number
         self._by_kind: dict[int, Callable[[int, bool], None]] = {
@@ -127,9 +130,17 @@ class EntityIndex:
         lot = facts.code(ref, "lot")
         if lot and new:
             _append(self.lots, lot, ref)
-        elif new and facts.kinds[facts.kind_number(ref)] == "material_consumed":
-            slot = (facts.code(ref, "station"), facts.code(ref, "slot"))
+        if facts.kinds[facts.kind_number(ref)] != "material_consumed":
+            return
+        slot = (facts.code(ref, "station"), facts.code(ref, "slot"))
+        if new and not lot:
             self.unnamed.setdefault(slot, set()).add(facts.code(ref, "unit"))
+        if slot[1]:
+            first_ns = self.first_report_ns.get(slot)
+            if not new or first_ns is None or facts.time_ns(ref) < first_ns:
+                self.dirty_reports.add(slot)
+            if new:
+                _append(self.reports, slot, ref)
 
     def _loaded(self, ref: int, new: bool) -> None:
         facts = self.facts
@@ -155,7 +166,7 @@ class EntityIndex:
             _append(self.loose, self.facts.code(ref, "station"), ref)
 
 
-def _append(lists: dict[_Key, array[int]], key: _Key, ref: int) -> None:
+def _append(lists: "dict[_Key, array[int]]", key: _Key, ref: int) -> None:
     refs = lists.get(key)
     if refs is None:
         refs = lists[key] = array("q")

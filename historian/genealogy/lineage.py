@@ -12,10 +12,12 @@ from typing import NamedTuple
 from historian.genealogy.index import EntityIndex
 from historian.genealogy.records import CarrierSession
 from historian.genealogy.sessions import CarrierEvent, UnitSession, carrier_sessions
+from historian.genealogy.visits import Left
 
 DEPTH_MAX = 10  # panels within panels; deeper is a circle or an error
 SHARED_SERIAL = "shared_serial"
 POSITION_UNKNOWN = "position_unknown"
+_STAY = {"unit_arrived", "work_started", "work_completed", "unit_departed"}
 _NOT_INHERITED = {"unit_created", "panel_split"}
 _BY_POSITION = {"material_consumed", "material_removed", "test_result", "vision_event"}
 
@@ -47,12 +49,12 @@ class Story(NamedTuple):
     """All facts of a unit in order.
 
     ``elsewhere`` are consumptions of the panel for other positions: they say that the slot's
-    machine reports exactly. ``left`` is when the panel left stations after the split.
+    machine reports. ``left`` is how the panel's stay ended at the station where it was split.
     """
 
     facts: list[Fact]
     elsewhere: list[Fact]
-    left: dict[str, int]
+    left: dict[str, Left]
     sessions: list[CarrierSession]
 
 
@@ -163,11 +165,7 @@ class Lineage:
         before = [f for f in story.facts if f.time_ns < end_ns]
         inherited, elsewhere = self._inherited(before, parent, self.origin(unit).position)
         elsewhere += [f for f in story.elsewhere if f.time_ns < end_ns]
-        left: dict[str, int] = {}
-        departed = self._facts.number["unit_departed"]
-        for fact in story.facts[len(before) :]:
-            if fact.rank == departed:
-                left.setdefault(self._facts.text(fact.ref, "station") or "", fact.time_ns)
+        left = self._left(story.facts[len(before) :])
         shown = [*_clipped(story.sessions, end_ns), *shown]
         return Story(sorted({*own, *inherited}), elsewhere, left, shown)
 
@@ -188,6 +186,27 @@ class Lineage:
             else:
                 elsewhere.append(fact)
         return inherited, elsewhere
+
+    def _left(self, after: list[Fact]) -> dict[str, Left]:
+        """How the panel's stays ended that were open at the split: the next end and departure."""
+        facts = self._facts
+        left: dict[str, Left] = {}
+        arrived: set[str] = set()
+        for fact in after:
+            kind = facts.kinds[fact.rank]
+            if kind not in _STAY:
+                continue
+            station = facts.text(fact.ref, "station") or ""
+            stay = left.get(station, Left(None, None, None))
+            if kind in {"unit_arrived", "work_started"} or stay.out_ns is not None:
+                arrived.add(station)
+            elif station not in arrived:
+                verdict = facts.text(fact.ref, "verdict") or stay.verdict
+                if kind == "work_completed":
+                    left[station] = Left(fact.time_ns, verdict, None)
+                else:
+                    left[station] = Left(stay.end_ns, verdict, fact.time_ns)
+        return left
 
     def _fact(self, ref: int, owner: int) -> Fact:
         facts = self._facts

@@ -1,7 +1,9 @@
 """Which lots went into a unit, and which units a lot went into: one rule, read in both directions.
 
-A reported consumption is EXACT. Where a slot's machine reported nothing for a visit, the lots that
-the slot held during the work are candidates: one is WINDOW, several are AMBIGUOUS.
+A reported consumption is EXACT. Where the machine does not report, the lots that a slot held during
+the work are candidates: one is WINDOW, several are AMBIGUOUS. A machine reports when it named the
+slot in any report so far, or any slot in this visit: it knows its slots, so its silence is a fact.
+A report without a slot (a scanned part) speaks only for the slots that held this lot.
 """
 
 from bisect import bisect_left
@@ -64,6 +66,9 @@ class Materials:
             self._slots[slot] = self._sessions(slot)
         for lot in index.dirty_lots:
             self._lots[lot] = self._describe(lot)
+        for slot in index.dirty_reports:
+            self._find_first_report(slot)
+        index.dirty_reports.clear()
         index.dirty_slots.clear()
         index.dirty_lots.clear()
 
@@ -88,6 +93,17 @@ class Materials:
             starts=tuple(_PAST if s.start_ns is None else s.start_ns for s in sessions),
             ends_so_far=tuple(accumulate(ends, max)),
         )
+
+    def _find_first_report(self, slot: tuple[int, int]) -> None:
+        facts = self._facts
+        times = [
+            facts.time_ns(ref)
+            for ref in self._index.reports.get(slot, ())
+            if facts.holds(ref) and slot == (facts.code(ref, "station"), facts.code(ref, "slot"))
+        ]
+        self._index.first_report_ns.pop(slot, None)
+        if times:
+            self._index.first_report_ns[slot] = min(times)
 
     def _describe(self, lot: int) -> tuple[int, int]:
         facts = self._facts
@@ -220,13 +236,13 @@ class Materials:
     ) -> list[MaterialUse]:
         """Uses of a visit that follow from what a slot held during the work."""
         slot = where[1]
-        if slot and (visit, slot) in view.reported:
+        start_ns, end_ns = view.windows[visit]
+        if visit in view.reported or self._index.first_report_ns.get(where, _FUTURE) < end_ns:
             return []
         held = self._slots[where]
-        start_ns, end_ns = view.windows[visit]
         at = held.during(start_ns, end_ns)
-        exact = view.reported.get((visit, 0), ())
-        if not at or any(held.lots[i] in exact for i in at):
+        scanned = view.scanned.get(visit, ())
+        if not at or any(held.lots[i] in scanned for i in at):
             return []
         v = view.visits[visit]
         use = MaterialUse(

@@ -63,6 +63,8 @@ class Stations:
     def own_stay(self, view: UnitView, visit: int) -> tuple[int, int]:
         """Part of a visit in which the unit stood there itself, not on its panel; may be empty."""
         start_ns, end_ns = self.stay(view, visit)
+        if view.ended_ns is not None:
+            end_ns = max(start_ns, min(end_ns, view.ended_ns))
         if view.visits[visit].inherited_from is None:
             return start_ns, end_ns
         split_ns = view.unit.split_ns

@@ -38,8 +38,12 @@ class UnitView:
     ----------
     windows : tuple of (int, int)
         Per visit, when material may have gone in.
-    reported : dict of (visit, slot) to set of lots
-        Slots whose machine reported exactly, for this unit or another on its panel.
+    reported : frozenset of int
+        Visits in which the machine named slots, for this unit or another on its panel.
+    scanned : dict of int to set of lots
+        Lots reported without a slot, per visit.
+    ended_ns : int or None
+        When a panel was split.
     stations : tuple of int
         Per visit, the code of its station.
     """
@@ -52,7 +56,9 @@ class UnitView:
     stations: tuple[int, ...]
     consumed: tuple[Consumption, ...]
     removed: tuple[Consumption, ...]
-    reported: dict[tuple[int, int], set[int]]
+    reported: frozenset[int]
+    scanned: dict[int, set[int]]
+    ended_ns: int | None
     carriers: tuple[CarrierSession, ...]
     moves: tuple[Move, ...]
 
@@ -133,7 +139,7 @@ class UnitBuilder:
         placed = [s for s in steps if s.station]
         splits = [self._lineage.origin(c).split_ns for c in self._lineage.children(unit)]
         ended_ns = max((s for s in splits if s is not None), default=None)
-        visits = derive_visits(placed, birth_ns=birth_ns, ended_ns=ended_ns, left_ns=story.left)
+        visits = derive_visits(placed, birth_ns=birth_ns, ended_ns=ended_ns, left=story.left)
         stations = tuple(facts.names.find(v.station) for v in visits)
         consumed, removed = [], []
         for fact in story.facts:
@@ -142,10 +148,11 @@ class UnitBuilder:
             elif kinds[fact.rank] == "material_removed":
                 removed.append(self._consumption(fact, unit, visits, stations))
         elsewhere = [self._consumption(f, unit, visits, stations) for f in story.elsewhere]
-        reported: dict[tuple[int, int], set[int]] = {}
-        for use in (*consumed, *elsewhere):
-            if use.visit is not None and use.lot:
-                reported.setdefault((use.visit, use.slot), set()).add(use.lot)
+        told = [u for u in (*consumed, *elsewhere) if u.visit is not None]
+        scanned: dict[int, set[int]] = {}
+        for use in told:
+            if use.visit is not None and not use.slot:
+                scanned.setdefault(use.visit, set()).add(use.lot)
         return UnitView(
             unit=self._unit(unit, product, story, visits),
             code=unit,
@@ -155,7 +162,9 @@ class UnitBuilder:
             stations=stations,
             consumed=tuple(consumed),
             removed=tuple(removed),
-            reported=reported,
+            reported=frozenset(u.visit for u in told if u.slot and u.visit is not None),
+            scanned=scanned,
+            ended_ns=ended_ns,
             carriers=tuple(story.sessions),
             moves=tuple(self._move(f) for f in story.facts if kinds[f.rank] == "cart_moved"),
         )

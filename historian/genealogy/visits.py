@@ -40,6 +40,14 @@ class Step(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
+class Left(NamedTuple):
+    """How the panel's stay at a station ended, after its boards were split from it."""
+
+    end_ns: int | None
+    verdict: str | None
+    out_ns: int | None
+
+
 @dataclass(slots=True)
 class _Draft:
     station: str
@@ -140,7 +148,7 @@ def derive_visits(
     *,
     birth_ns: int | None = None,
     ended_ns: int | None = None,
-    left_ns: Mapping[str, int] | None = None,
+    left: Mapping[str, Left] | None = None,
 ) -> tuple[Visit, ...]:
     """Visits of one unit.
 
@@ -152,9 +160,9 @@ def derive_visits(
         When the unit came to be; no inferred arrival is earlier.
     ended_ns : int, optional
         When a panel was split: it is nowhere any more.
-    left_ns : mapping of str to int, optional
-        When the panel that made an inherited visit left a station after the split: a bound for
-        a board's departure that nobody reported.
+    left : mapping of str to Left, optional
+        How the panel ended its stay at a station after the split: its boards' stay ended with
+        it, unless they report otherwise.
 
     Returns
     -------
@@ -168,7 +176,7 @@ def derive_visits(
     drafts = sorted(machine.drafts, key=attrgetter("first_ns"))
     _infer_ins(drafts, birth_ns)
     drafts.sort(key=attrgetter("in_ns"))
-    _infer_outs(drafts, left_ns or {}, ended_ns)
+    _infer_outs(drafts, left or {}, ended_ns)
     return tuple(_numbered(drafts))
 
 
@@ -196,15 +204,19 @@ def _infer_ins(drafts: list[_Draft], birth_ns: int | None) -> None:
         before_ns = known if before_ns is None else max(before_ns, known)
 
 
-def _infer_outs(drafts: list[_Draft], left_ns: Mapping[str, int], ended_ns: int | None) -> None:
+def _infer_outs(drafts: list[_Draft], left: Mapping[str, Left], ended_ns: int | None) -> None:
     for i, draft in enumerate(drafts):
         following = drafts[i + 1].in_ns if i + 1 < len(drafts) else None
         if draft.out_ns is not None:
             if following is not None and following < draft.out_ns:
                 draft.flags["overlaps_next"] = None
             continue
-        left = left_ns.get(draft.station) if draft.inherited_from is not None else None
-        bounds = [t for t in (following, left, ended_ns) if t is not None]
+        stay = left.get(draft.station) if draft.inherited_from is not None else None
+        if stay is not None and draft.end_ns is None:
+            draft.end_ns = stay.end_ns
+            draft.verdict = draft.verdict or stay.verdict
+        left_ns = None if stay is None else stay.out_ns
+        bounds = [t for t in (following, left_ns, ended_ns) if t is not None]
         if bounds:
             draft.out_ns = max(min(bounds), *draft.known_ns())
             draft.flags["out_inferred"] = None
