@@ -91,6 +91,8 @@ class SimulatorConfig:
         TCP port of its OPC UA server.
     mqtt_port : int
         TCP port of its MQTT broker.
+    broker : str
+        ``mosquitto``, ``embedded`` (in Python), or ``auto``: mosquitto where it is installed.
     truth_path : Path
         File it writes the truth to, one JSON object a line. Unset: ``truth.jsonl`` in the store's
         folder.
@@ -99,7 +101,8 @@ class SimulatorConfig:
     enabled: bool = False
     seed: int = 1
     speed: float = 1.0
-    boards_per_hour: float = 240.0
+    boards_per_hour: float = 2_400.0
     opcua_port: int = 48_650
     mqtt_port: int = 18_650
+    broker: Literal["auto", "mosquitto", "embedded"] = "auto"
     truth_path: Path = Path("data/truth.jsonl")

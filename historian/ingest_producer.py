@@ -1,6 +1,6 @@
 """The server's own producer: what HTTP writers and the house itself store goes in frames, too."""
 
-import secrets
+import hashlib
 from collections.abc import Sequence
 
 from storage_engine.engine import Appended, Engine
@@ -24,16 +24,21 @@ class OwnProducer:
     ----------
     engine : Engine
         Open for writing.
-    epoch : int
-        Start of this process in nanoseconds.
+    now_ns : int
+        Now; the epoch, unless the clock fell back behind the epoch before.
+
+    Notes
+    -----
+    Its id follows from the store, so that the bindings of earlier epochs are let go.
     """
 
-    def __init__(self, engine: Engine, epoch: int) -> None:
+    def __init__(self, engine: Engine, now_ns: int) -> None:
         self._engine = engine
-        self.id = secrets.token_bytes(16)
-        self._epoch = epoch
+        self.id = hashlib.blake2b(engine.incarnation, digest_size=16, person=b"lh-own").digest()
+        before = engine.producer(self.id)
+        self._epoch = now_ns if before is None else max(now_ns, before.epoch + 1)
+        self._crc = 0 if before is None else before.crc
         self._sequence = 0
-        self._crc = 0
         self._bound: set[int] = set()
 
     def append(

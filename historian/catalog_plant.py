@@ -1,0 +1,93 @@
+"""Assets and state sets, and what the configuration declares: entered at start, with audit."""
+
+import json
+
+from historian.catalog import Catalog
+from historian.catalog_records import AssetRecord, StateSetRecord, TagDraft
+from historian.config import AssetConfig, HistorianConfig, StateSetConfig
+from storage_engine.sample import ValueType
+
+PRINCIPAL = "configuration"
+
+
+def apply_config(catalog: Catalog, config: HistorianConfig) -> None:
+    """Declare what the file declares; what is gone from the file stays in the catalog.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Open for writing, in line with the engine.
+    config : HistorianConfig
+        Its tags, assets and state sets.
+
+    Raises
+    ------
+    Conflict
+        If a tag of the file contradicts one of the catalog.
+    """
+    for asset in config.assets:
+        put_asset(catalog, asset, PRINCIPAL)
+    for state_set in config.state_sets:
+        put_state_set(catalog, state_set, PRINCIPAL)
+    drafts = [
+        TagDraft(
+            name=tag.name,
+            type=ValueType[tag.type.upper()],
+            source=tag.source,
+            address=tag.address,
+            stepped=tag.stepped,
+            eng_unit=tag.eng_unit,
+            description=tag.description,
+            asset=tag.asset,
+            state_set=tag.state_set,
+        )
+        for tag in config.tags
+    ]
+    if drafts:
+        catalog.declare_tags(drafts, PRINCIPAL)
+
+
+def assets(catalog: Catalog) -> list[AssetRecord]:
+    """Every asset in order of path."""
+    rows = catalog.database.rows("SELECT path, level, description FROM assets ORDER BY path")
+    return [AssetRecord(*row) for row in rows]
+
+
+def put_asset(catalog: Catalog, asset: AssetConfig, principal: str) -> None:
+    """Make or change an asset; what is equal already is no change."""
+    database = catalog.database
+    before = {a.path: a for a in assets(catalog)}.get(asset.path)
+    if before == AssetRecord(asset.path, asset.level, asset.description):
+        return
+    facts = {"level": asset.level, "description": asset.description}
+    old = None if before is None else {"level": before.level, "description": before.description}
+    with database.transaction():
+        database.execute(
+            "INSERT INTO assets VALUES(?,?,?) ON CONFLICT(path) DO UPDATE"
+            " SET level=excluded.level, description=excluded.description",
+            (asset.path, asset.level, asset.description),
+        )
+        database.record(principal, "put asset", asset.path, old, facts)
+
+
+def state_sets(catalog: Catalog) -> list[StateSetRecord]:
+    """Newest version of every state set in order of name."""
+    rows = catalog.database.rows(
+        "SELECT name, max(version), states FROM state_sets GROUP BY name ORDER BY name"
+    )
+    return [StateSetRecord(name, version, tuple(json.loads(s))) for name, version, s in rows]
+
+
+def put_state_set(catalog: Catalog, state_set: StateSetConfig, principal: str) -> None:
+    """Add a state set, or a version of one; older versions stay, because samples mean them."""
+    database = catalog.database
+    before = {s.name: s for s in state_sets(catalog)}.get(state_set.name)
+    if before is not None and before.states == state_set.states:
+        return
+    version = 1 if before is None else before.version + 1
+    old = None if before is None else {"version": before.version, "states": before.states}
+    with database.transaction():
+        states = json.dumps(state_set.states)
+        database.execute("INSERT INTO state_sets VALUES(?,?,?)", (state_set.name, version, states))
+        facts = {"version": version, "states": state_set.states}
+        database.record(principal, "put state set", state_set.name, old, facts)

@@ -1,0 +1,348 @@
+"""Historian: opens, joins, starts and stops everything below the doors."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from connectors.connector import Clock
+from historian.catalog import Catalog
+from historian.catalog_plant import apply_config
+from historian.catalog_reconcile import reconcile
+from historian.catalog_rules import TagRules
+from historian.config import HistorianConfig
+from historian.energy import Energy
+from historian.errors import NotReady
+from historian.genealogy.genealogy import Genealogy
+from historian.ingest import Ingest
+from historian.ingest_streams import Streams
+from historian.maintenance import Maintenance
+from historian.metrics import Metrics
+from historian.passport import PassportBuilder
+from historian.runtime_children import Children
+from historian.runtime_reader import StoreReader
+from historian.tokens import Tokens
+from query.engine import Query
+from storage_engine.engine import Engine
+from storage_engine.errors import StorageError
+from storage_engine.filesystem import RealFileSystem
+from storage_engine.sample import EventColumns
+
+_REOPEN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # waits between attempts; the last repeats
+_log = structlog.get_logger("historian")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether writes are taken now, and if not, why."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Historian:
+    """One historian on one folder. Made by :meth:`open`; joined here and nowhere else.
+
+    Attributes
+    ----------
+    config : HistorianConfig
+    clock : Clock
+    catalog : Catalog
+        Tags, assets, state sets, audit.
+    tokens : Tokens
+        Who may do what.
+    ingest : Ingest
+        Everything that writes.
+    query : Query
+        Questions about samples.
+    genealogy : Genealogy
+        Units, lots, visits.
+    energy : Energy
+        Meters.
+    passport : PassportBuilder
+        Everything about one unit.
+    metrics : Metrics
+        Counters of the process.
+    """
+
+    def __init__(self, config: HistorianConfig, clock: Clock, *, read_only: bool) -> None:
+        self.config = config
+        self.clock = clock
+        self.read_only = read_only
+        self.metrics = Metrics(config.ingest.sources_counted_max)
+        self._reader = StoreReader()
+        self._engine: Engine | None = None
+        self._streams: Streams | None = None
+        self._found: Mapping[str, Any] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reopening = False
+        self._stopping = False
+        self._children = Children(config, clock)
+        self._maintenance = Maintenance(
+            lambda: self._engine, clock, self.metrics, self._engine_failed
+        )
+        if not read_only:
+            config.store.engine_path.mkdir(parents=True, exist_ok=True)
+        self._open_engine()
+        try:
+            self._open_rest()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, config: HistorianConfig, clock: Clock, *, read_only: bool = False) -> "Historian":
+        """Open the store and everything over it; nothing is started yet.
+
+        Parameters
+        ----------
+        config : HistorianConfig
+            Whole configuration.
+        clock : Clock
+            Time of the process.
+        read_only : bool
+            Read the files without the right to write; :meth:`start` is then refused.
+
+        Raises
+        ------
+        StoreLocked
+            If another process writes this store.
+        StorageError, ConfigInvalid
+            If it cannot be opened.
+        """
+        return cls(config, clock, read_only=read_only)
+
+    # Opening
+
+    def _open_engine(self) -> None:
+        engine = Engine.open(
+            RealFileSystem(self.config.store.engine_path),
+            self.config.store.engine,
+            self.clock,
+            read_only=self.read_only,
+        )
+        self._engine = engine
+        streams = Streams(engine)
+        if not self.read_only:
+            streams.create_event_streams()
+        self._streams = streams
+        self._reader.use(engine, streams)
+
+    def _open_rest(self) -> None:
+        config = self.config
+        assert self._streams is not None
+        rules = TagRules(config.tag_rules)
+        self.catalog = Catalog.open(
+            config.store.catalog_path,
+            self._streams.create_series,
+            self.clock,
+            rules,
+            tags_max=config.ingest.tags_max,
+            read_only=self.read_only,
+        )
+        self.tokens = Tokens(self.catalog.database, self.clock)
+        if not self.read_only:
+            self._reconcile()
+            apply_config(self.catalog, config)
+            self.tokens.ensure_admin(config.http.token_file)
+        self.query = Query(self._reader, self.catalog, self.clock.now_ns)
+        self.genealogy = Genealogy(self._reader)
+        self.energy = Energy(self._reader, config.meters)
+        self.passport = PassportBuilder(
+            self.genealogy, self.energy, self.query, self.catalog, config
+        )
+        self.ingest = Ingest(config.ingest, self.catalog, self.clock, self.metrics)
+        self.ingest.on_failure(self._engine_failed)
+        self.ingest.add_listener(self.genealogy.apply)
+        self.ingest.add_listener(self.energy.apply)
+        self.metrics.watch(self._gauges)
+        self._rebuild()
+
+    def _reconcile(self) -> None:
+        """Bring catalog and engine into line; what was found stays visible in health."""
+        assert self._streams is not None
+        found = reconcile(
+            self.catalog,
+            self._streams.stored_series(),
+            self._streams.has_rows,
+            self._streams.create_series,
+        )
+        self._found = dataclasses.asdict(found)
+        for finding in found.findings:
+            _log.warning("catalog reconciled", finding=finding)
+
+    def _rebuild(self) -> None:
+        """Derive again what is not stored."""
+        self.genealogy.rebuild()
+        self.energy.rebuild()
+
+    # Running
+
+    async def start(self) -> None:
+        """Let writes in, then start maintenance and the children. Call it on the event loop.
+
+        Raises
+        ------
+        NotReady
+            If the store was opened read-only.
+        """
+        if self.read_only:
+            raise NotReady("cannot start: the store was opened read-only")
+        assert self._engine is not None
+        assert self._streams is not None
+        self.ingest.open(self._engine, self._streams)
+        self._spawn(self._maintenance.run(), "maintenance")
+        await self._children.start()
+
+    async def stop(self) -> None:
+        """End the children, then writes, then the store; safe to call twice."""
+        self._stopping = True
+        await self._children.stop()
+        self.ingest.close("the server is ending")
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Close the files; for a store that was opened and not started, or after :meth:`stop`."""
+        self._reader.close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            with contextlib.suppress(StorageError):  # it may have stopped already
+                engine.close()
+        if hasattr(self, "catalog"):
+            self.catalog.close()
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _engine_failed(self, why: str) -> None:
+        """Stop acknowledging at once, and open the engine again from its log."""
+        if self._reopening or self._stopping:
+            return
+        self._reopening = True
+        self.metrics.failure("engine")
+        _log.error("engine stopped, reopening", reason=why)
+        self.ingest.close(f"the engine stopped: {why}")
+        self._spawn(self._reopen(), "reopen")
+
+    async def _reopen(self) -> None:
+        """Close the failed engine and rebuild from the log, until it works."""
+        attempt = 0
+        while True:
+            try:
+                await asyncio.to_thread(self._reopen_once)
+                break
+            except StorageError as error:
+                _log.error("reopening failed", reason=str(error), attempt=attempt)
+                await self.clock.sleep(_REOPEN_S[min(attempt, len(_REOPEN_S) - 1)])
+                attempt += 1
+        assert self._engine is not None
+        assert self._streams is not None
+        self._reopening = False
+        self.ingest.open(self._engine, self._streams)
+        _log.info("engine reopened")
+
+    def _reopen_once(self) -> None:
+        self._reader.close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            with contextlib.suppress(StorageError):
+                engine.close()
+        self._open_engine()
+        assert self._streams is not None
+        self.catalog.use(self._streams.create_series)
+        self._reconcile()
+        self._rebuild()
+
+    # Telling
+
+    @property
+    def engine(self) -> Engine:
+        """The open engine, for tests and offline tools; raises NotReady while there is none."""
+        if self._engine is None:
+            raise NotReady("cannot use the engine: the store is closed or being opened")
+        return self._engine
+
+    def read_events(self, kind: str, start_ns: int, end_ns: int) -> EventColumns:
+        """Events of a kind with start <= time < end, in (time, id) order.
+
+        Raises
+        ------
+        NotFound
+            For an unknown kind.
+        """
+        return self._reader.read_events(kind, start_ns, end_ns)
+
+    def ready(self) -> Readiness:
+        """Whether writes are taken now."""
+        reasons = []
+        if self.read_only:
+            reasons.append("the store is opened read-only")
+        elif self._engine is None or self._reopening:
+            reasons.append("the store is being opened")
+        elif self.ingest.closed:
+            reasons.append("the server has not started, or is ending")
+        elif self._engine.failed:
+            reasons.append(f"the engine stopped: {self._engine.failed}")
+        elif self._free_bytes() < self.config.store.engine.free_bytes_min:
+            least = self.config.store.engine.free_bytes_min
+            reasons.append(f"{self._free_bytes()} bytes are free on disk, want at least {least}")
+        return Readiness(not reasons, tuple(reasons))
+
+    def _free_bytes(self) -> int:
+        return RealFileSystem(self.config.store.engine_path).free_bytes()
+
+    def health(self) -> dict[str, Any]:
+        """State of every part, for operators."""
+        readiness = self.ready()
+        engine = self._engine
+        return {
+            "ready": readiness.ok,
+            "reasons": list(readiness.reasons),
+            "store": self.store() if engine is not None else None,
+            "catalog": {"tags": len(self.catalog), "reconciled": dict(self._found)},
+            "genealogy": {"watermark_lsn": self.genealogy.watermark_lsn},
+            "maintenance": {"trouble": self._maintenance.trouble},
+            "children": self._children.health(),
+        }
+
+    def store(self) -> dict[str, Any]:
+        """What this store is: its incarnation, how far it is durable, its sizes.
+
+        Raises
+        ------
+        NotReady
+            While it is closed.
+        """
+        engine = self.engine
+        return {
+            "incarnation": engine.incarnation.hex(),
+            "durable_lsn": engine.durable_lsn,
+            "free_bytes": self._free_bytes(),
+            "stats": dataclasses.asdict(engine.stats()),
+        }
+
+    def metrics_text(self) -> bytes:
+        """Everything counted, in Prometheus' text format."""
+        return self.metrics.text()
+
+    def _gauges(self) -> dict[str, float]:
+        gauges = {**self.ingest.gauges(), "tags": float(len(self.catalog))}
+        gauges["ready"] = float(self.ready().ok)
+        engine = self._engine
+        if engine is not None:
+            gauges["durable_lsn"] = engine.durable_lsn
+            gauges["free_bytes"] = self._free_bytes()
+            for name, value in dataclasses.asdict(engine.stats()).items():
+                if isinstance(value, int | float):
+                    gauges[f"engine_{name}"] = float(value)
+        return gauges

@@ -1,0 +1,92 @@
+"""Reads for query and genealogy over whatever engine is open now; they outlive a reopening."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from historian.errors import NotFound, NotReady
+from historian.events import EVENT_KINDS
+from historian.ingest_streams import Streams
+from query.ports import LatestColumns
+from storage_engine.engine import Engine
+from storage_engine.sample import DTYPES, EVENT_ID_DTYPE, ColumnData, EventColumns, SampleColumns
+
+
+class StoreReader:
+    """Fulfils ``query.ports.SampleReader`` and ``historian.genealogy.reader.EventReader``.
+
+    Raises NotReady from every read while no engine is open.
+    """
+
+    def __init__(self) -> None:
+        self._open: tuple[Engine, Streams] | None = None
+
+    def use(self, engine: Engine, streams: Streams) -> None:
+        """Read from this engine from now on."""
+        self._open = (engine, streams)
+
+    def close(self) -> None:
+        """Read from none."""
+        self._open = None
+
+    def _now(self) -> tuple[Engine, Streams]:
+        if self._open is None:
+            raise NotReady("cannot read now: the store is closed or being opened", where="engine")
+        return self._open
+
+    def read(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        all_revisions: bool = False,
+        known_at_lsn: int | None = None,
+        max_count: int | None = None,
+        backward: bool = False,
+    ) -> SampleColumns:
+        """See ``query.ports.SampleReader.read``."""
+        return self._now()[0].read(
+            series_id,
+            start_ns,
+            end_ns,
+            all_revisions=all_revisions,
+            known_at_lsn=known_at_lsn,
+            max_count=max_count,
+            backward=backward,
+        )
+
+    def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """See ``query.ports.SampleReader.previous``."""
+        return self._now()[0].previous(series_id, time_ns, inclusive=inclusive)
+
+    def next(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """See ``query.ports.SampleReader.next``."""
+        return self._now()[0].next(series_id, time_ns, inclusive=inclusive)
+
+    def latest(self, series_ids: Sequence[int]) -> LatestColumns:
+        """See ``query.ports.SampleReader.latest``."""
+        return self._now()[0].latest(series_ids)
+
+    def read_events(self, kind: str, start_ns: int, end_ns: int) -> EventColumns:
+        """Events of a kind with start <= time < end, in (time, id) order, the first of a key.
+
+        Raises
+        ------
+        NotFound
+            For a kind that nobody defined.
+        """
+        columns = EVENT_KINDS.get(kind)
+        if columns is None:
+            message = f"cannot read events: got kind {kind!r}, want one of: "
+            raise NotFound(message + ", ".join(sorted(EVENT_KINDS)), got=kind, where="kind")
+        engine, streams = self._now()
+        stream_id = streams.event_stream(kind)
+        if stream_id is None:  # a store opened read-only before its first event
+            return EventColumns(
+                np.zeros(0, np.int64),
+                np.zeros(0, EVENT_ID_DTYPE),
+                {c.name: ColumnData(c.type, np.zeros(0, DTYPES[c.type])) for c in columns},
+                np.zeros(0, np.uint64),
+            )
+        return engine.read_events(stream_id, start_ns, end_ns)
