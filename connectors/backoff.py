@@ -1,10 +1,12 @@
 """Delays between attempts, as a pure sequence; the only retry in the house."""
 
+import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 
 from connectors.connector import Clock, SinkFull
-from connectors.sink import Receipt, Sink
+from connectors.sink import Receipt, Reject, Sink
 from storage_engine.sample import EventBatch, SampleBatch
 
 
@@ -29,16 +31,33 @@ def delays_s(rng: random.Random, first_s: float = 1.0, most_s: float = 30.0) -> 
         delay = min(delay * 2.0, most_s)
 
 
-async def put_patiently(
-    sink: Sink, batch: SampleBatch | EventBatch, clock: Clock, rng: random.Random
-) -> Receipt:
-    """Put a batch; while the spool is full, wait and offer it again.
+async def deliver(
+    sink: Sink,
+    batches: Sequence[SampleBatch | EventBatch],
+    rejects: tuple[Reject, ...],
+    clock: Clock,
+    rng: random.Random,
+) -> None:
+    """Return when everything is durable; while the spool is full, wait and offer it again.
 
-    The source is not acknowledged meanwhile, so it holds back by its own means.
+    The source is not acknowledged meanwhile, so it holds back by its own means. Batches are put
+    side by side: they must differ in value type or kind, so that no order between them matters.
     """
+    waiting = [_patiently(partial(sink.put, batch), clock, rng) for batch in batches]
+    if rejects:
+        waiting.append(_patiently(partial(sink.reject, rejects), clock, rng))
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+
+
+async def _patiently(
+    attempt: Callable[[], Awaitable[Receipt | None]], clock: Clock, rng: random.Random
+) -> None:
     for delay in delays_s(rng, first_s=0.1, most_s=5.0):
         try:
-            return await sink.put(batch)
+            await attempt()
         except SinkFull:
             await clock.sleep(delay)
-    raise AssertionError("delays end")
+        else:
+            return

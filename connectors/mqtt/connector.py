@@ -17,7 +17,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from connectors.backoff import put_patiently
+from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.mqtt.config import MqttConfig, read_config
 from connectors.payload.mapping import Mapper
@@ -304,11 +304,8 @@ class MqttConnector:
         self._status.received += mapper.count
         self._status.last_timestamp_ns = mapper.newest_ns
         batches, rejects = mapper.take()
-        for batch in batches:
-            await put_patiently(sink, batch, self._clock, self._rng)
-        if rejects:
-            self._status.rejected += len(rejects)
-            await sink.reject(rejects)
+        self._status.rejected += len(rejects)
+        await deliver(sink, batches, rejects, self._clock, self._rng)
 
     def _takes_retained(self, topic: str) -> bool:
         """Retained messages are state; without a time of their own they would be new each time."""

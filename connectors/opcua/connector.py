@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.backoff import put_patiently
+from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.opcua.config import OpcUaConfig, read_config
 from connectors.opcua.items import ChangeRows, Item, Registry
@@ -333,11 +333,8 @@ class OpcUaConnector:
         self._rows.overflows = 0
         self._status.last_timestamp_ns = self._rows.newest_ns
         batches, rejects = self._rows.take()
-        for batch in batches:
-            await put_patiently(sink, batch, self._clock, self._rng)
-        if rejects:
-            self._status.rejected += len(rejects)
-            await sink.reject(rejects)
+        self._status.rejected += len(rejects)
+        await deliver(sink, batches, rejects, self._clock, self._rng)
 
     async def _watch(self, sink: Sink, session: Session, pump: _Pump) -> None:
         """Notice a silent server, and nodes that come and go."""

@@ -1,0 +1,172 @@
+"""A collector: connectors, each under supervision, one spool, one sender."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+
+from connectors.backoff import delays_s
+from connectors.connector import (
+    Clock,
+    ConfigError,
+    Connector,
+    ConnectorStatus,
+    SinkFull,
+    SourceUnavailable,
+)
+from connectors.registry import CONNECTORS
+from connectors.sink import Link, SourceState
+from historian.collector.frames import Part
+from historian.collector.intake import Intake
+from historian.collector.sender import Sender
+from historian.collector.source_sink import SourceSink
+from historian.collector.spool import Spool
+from historian.config import CollectorConfig, SourceConfig
+from storage_engine.filesystem import FileSystem, RealFileSystem
+from storage_engine.frame import Notice
+
+_HEARTBEAT_S = 10.0
+_SETTLED_S = 60.0  # a run this long starts the back-off anew
+_FLUSH_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Collector:
+    """Everything one collector process does.
+
+    Parameters
+    ----------
+    config : CollectorConfig
+    clock : Clock
+    kinds : mapping of str to Connector class, optional
+        For tests.
+    fs : FileSystem, optional
+        Of the spool; the configured directory unless given.
+    """
+
+    def __init__(
+        self,
+        config: CollectorConfig,
+        clock: Clock,
+        kinds: Mapping[str, type[Connector]] = CONNECTORS,
+        fs: FileSystem | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._kinds = kinds
+        self._rng = random.Random(config.name)  # noqa: S311 - jitter
+        self._spool = Spool(
+            fs or RealFileSystem(config.spool_path),
+            config.spool_bytes_max,
+            drop_oldest=config.spool_full == "drop_oldest",
+        )
+        self._intake = Intake(self._spool, clock, config.frame_rows_max, config.linger_ms / 1000.0)
+        self._sender = Sender(
+            self._spool,
+            self._intake,
+            config.server_url,
+            config.token_file,
+            clock=clock,
+            rng=self._rng,
+        )
+        self._connectors: dict[str, Connector] = {}
+
+    def status(self) -> dict[str, ConnectorStatus]:
+        """Counters per source."""
+        return {name: connector.status for name, connector in self._connectors.items()}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collect until ``stop`` is set; what was taken is spooled before the return.
+
+        Raises
+        ------
+        DiskError
+            If the spool's disk failed.
+        """
+        intake = asyncio.create_task(self._intake.run())
+        sender = asyncio.create_task(self._sender.run())
+        heartbeat = asyncio.create_task(self._heartbeat())
+        sources = [asyncio.create_task(self._source(each)) for each in self._config.sources]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            essential = {intake, sender, stopped}
+            done, _ = await asyncio.wait(essential, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()  # a failed disk ends the process; a restart reads what is there
+        finally:
+            await _end(*sources, heartbeat, stopped)
+            self._intake.close()
+            if not intake.done():
+                await asyncio.wait({intake}, timeout=_FLUSH_S)
+            await _end(sender, intake)
+            self._spool.close()
+
+    async def _source(self, source: SourceConfig) -> None:
+        """Run one connector again and again; one that fails costs the others nothing."""
+        sink = SourceSink(self._config.name, source.name, self._intake, self._clock)
+        try:
+            kind = self._kinds.get(source.kind)
+            if kind is None:
+                known = ", ".join(sorted(self._kinds))
+                raise ConfigError(
+                    f"cannot start source {source.name}: got kind {source.kind!r}, want {known}"
+                )
+            connector = kind(source.name, source.settings, self._clock)
+            self._connectors[source.name] = connector
+            await self._repeat(source.name, connector, sink)
+        except ConfigError as error:
+            _log.error("source %s stops: %s", source.name, error)
+            await sink.state(SourceState(Link.FAILED, str(error)))
+
+    async def _repeat(self, name: str, connector: Connector, sink: SourceSink) -> None:
+        delays = delays_s(self._rng)
+        while True:
+            began_s = self._clock.monotonic_s()
+            try:
+                await connector.run(sink)
+            except (SourceUnavailable, SinkFull) as error:
+                _log.warning("source %s: %s", name, error)
+            except ConfigError:
+                raise
+            except Exception:  # noqa: BLE001 - logged whole; its neighbours must live on
+                _log.exception("source %s broke", name)
+                detail = "a fault in the connector; see the collector's log"
+                await sink.state(SourceState(Link.DISCONNECTED, detail))
+            if self._clock.monotonic_s() - began_s > _SETTLED_S:
+                delays = delays_s(self._rng)
+            await self._clock.sleep(next(delays))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await self._clock.sleep(_HEARTBEAT_S)
+            notices = tuple(
+                self._beat(name, connector.status) for name, connector in self._connectors.items()
+            )
+            if notices:
+                self._intake.tell(Part("", notices=notices))
+
+    def _beat(self, name: str, status: ConnectorStatus) -> Notice:
+        facts: dict[str, object] = {
+            "collector": self._config.name,
+            "source": name,
+            "time_ns": self._clock.now_ns(),
+            "link": status.link.value,
+            "received": status.received,
+            "rejected": status.rejected,
+            "reconnects": status.reconnects,
+            "gaps": status.gaps,
+            "last_timestamp_ns": status.last_timestamp_ns,
+            "spool_bytes": self._spool.size_bytes,
+            "unsent_bytes": self._spool.unsent_bytes,
+            "dropped_frames": self._spool.dropped_frames,
+            "set_aside_frames": self._sender.frames_set_aside,
+            **status.extra,
+        }
+        return Notice("heartbeat", facts)
+
+
+async def _end(*tasks: "asyncio.Task[None] | asyncio.Task[bool]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,129 @@
+"""One source's sink: what its connector puts becomes parts of frames, notices among them."""
+
+import json
+
+from connectors.connector import Clock
+from connectors.sink import Receipt, Reject, SourceItem, SourceState
+from historian.collector.frames import Part
+from historian.collector.intake import Intake
+from historian.errors import RequestInvalid
+from historian.ingest_events import normalise
+from storage_engine.errors import InvalidArgument
+from storage_engine.frame import Notice
+from storage_engine.sample import EventBatch, SampleBatch
+
+_PAYLOAD_BYTES_MAX = 4_096
+_REJECTS_PER_PART = 256
+_ITEMS_PER_NOTICE = 256
+
+
+class SourceSink:
+    """Fulfils ``connectors.sink.Sink`` for one source of a collector.
+
+    Parameters
+    ----------
+    collector, source : str
+        Names.
+    intake : Intake
+    clock : Clock
+    """
+
+    def __init__(self, collector: str, source: str, intake: Intake, clock: Clock) -> None:
+        self._collector = collector
+        self._source = source
+        self._intake = intake
+        self._clock = clock
+
+    async def put(self, batch: SampleBatch | EventBatch) -> Receipt:
+        """Return when the batch is durable in the spool; what no frame can hold is rejected.
+
+        Raises
+        ------
+        SinkFull
+            If the spool refuses it.
+        """
+        if isinstance(batch, EventBatch):
+            try:
+                batch = normalise(batch)
+            except RequestInvalid as error:
+                return await self._reject(_event_rejects(batch, str(error)))
+        try:
+            return await self._intake.put(Part(self._source, batch))
+        except InvalidArgument as error:
+            address = batch.kind if isinstance(batch, EventBatch) else ", ".join(batch.addresses)
+            return await self._reject((Reject(address[:200], str(error)),))
+
+    async def stored(self, receipt: Receipt) -> None:
+        """Return when the server has the frame of this receipt."""
+        await self._intake.stored(receipt)
+
+    async def state(self, state: SourceState) -> None:
+        """Tell the server of the line to the source, as soon as a frame goes."""
+        facts: dict[str, object] = {
+            **self._common(),
+            "link": state.link.value,
+            "detail": state.detail,
+            "clock_offset_ns": state.clock_offset_ns,
+        }
+        self._intake.tell(Part(self._source, notices=(Notice("source_state", facts),)))
+
+    async def describe(self, items: tuple[SourceItem, ...]) -> None:
+        """Tell the server what the source says of its addresses."""
+        for start in range(0, len(items), _ITEMS_PER_NOTICE):
+            described = [_described(item) for item in items[start : start + _ITEMS_PER_NOTICE]]
+            facts: dict[str, object] = {**self._common(), "items": described}
+            self._intake.tell(Part(self._source, notices=(Notice("metadata", facts),)))
+
+    async def reject(self, rejects: tuple[Reject, ...]) -> None:
+        """Return when what could not be mapped is durable in the spool, as notices."""
+        await self._reject(rejects)
+
+    async def _reject(self, rejects: tuple[Reject, ...]) -> Receipt:
+        receipt = Receipt(0, 0)
+        for start in range(0, len(rejects), _REJECTS_PER_PART):
+            notices = tuple(map(self._notice, rejects[start : start + _REJECTS_PER_PART]))
+            receipt = await self._intake.put(Part(self._source, notices=notices))
+        return receipt
+
+    def _notice(self, reject: Reject) -> Notice:
+        payload = reject.payload[:_PAYLOAD_BYTES_MAX].decode("utf-8", "backslashreplace")
+        facts: dict[str, object] = {
+            **self._common(),
+            "address": reject.address,
+            "reason": reject.reason,
+            "payload": payload,
+        }
+        if reject.timestamp_ns is not None:
+            facts["time_ns"] = reject.timestamp_ns
+        return Notice("reject", facts)
+
+    def _common(self) -> dict[str, object]:
+        return {
+            "collector": self._collector,
+            "source": self._source,
+            "time_ns": self._clock.now_ns(),
+        }
+
+
+def _described(item: SourceItem) -> dict[str, object]:
+    facts = {
+        "address": item.address,
+        "name": item.name,
+        "description": item.description,
+        "eng_unit": item.eng_unit,
+        "low": item.low,
+        "high": item.high,
+        "facts": dict(item.facts),
+    }
+    return {key: value for key, value in facts.items() if value not in {"", None} and value != {}}
+
+
+def _event_rejects(batch: EventBatch, reason: str) -> tuple[Reject, ...]:
+    columns = [data.objects() for data in batch.data]
+    names = [column.name for column in batch.columns]
+    rejects = []
+    for row, timestamp_ns in enumerate(batch.timestamp_ns.tolist()):
+        content = {name: values[row] for name, values in zip(names, columns, strict=True)}
+        payload = json.dumps(content, default=str).encode()
+        rejects.append(Reject(batch.kind, reason, payload, timestamp_ns))
+    return tuple(rejects)

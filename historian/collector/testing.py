@@ -1,0 +1,112 @@
+"""The far side of a collector for tests: a real HTTP server that keeps frames as the engine would."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+
+from storage_engine.frame import Frame, decode_frame, split_frames
+
+TOKEN = "far-side-token"  # noqa: S105 - of tests only
+INCARNATION = bytes(range(16))
+
+_Key = tuple[bytes, int, int]
+
+
+class FarSide:
+    """Speaks just enough HTTP: POST /v1/frames and GET /v1/store.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        Stored, each key once, in order of arrival.
+    duplicates : int
+        Frames that came again.
+    refuse_next : int
+        So many frames are answered as refused.
+    fail_next : int
+        So many requests are stored and then answered by closing the connection.
+    """
+
+    def __init__(self, incarnation: bytes = INCARNATION) -> None:
+        self.incarnation = incarnation
+        self.frames: list[Frame] = []
+        self.duplicates = 0
+        self.refuse_next = 0
+        self.fail_next = 0
+        self.port = 0
+        self._keys: set[_Key] = set()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def positions(self) -> list[tuple[int, int]]:
+        """(epoch, sequence) of stored frames in order of arrival."""
+        return [(f.envelope.epoch, f.envelope.sequence) for f in self.frames]
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator["FarSide"]:
+        """Listen; on the same port again the next time."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        try:
+            yield self
+        finally:
+            self._server.close()
+            for writer in list(self._writers):
+                writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                fields = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+                body = await reader.readexactly(int(fields.get("content-length", "0")))
+                status, answer = self._answer(head[0], fields, body)
+                if self.fail_next and body:
+                    self.fail_next -= 1
+                    break
+                text = json.dumps(answer).encode()
+                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(text)))
+                writer.write(text)
+                await writer.drain()
+        self._writers.discard(writer)
+        writer.close()
+
+    def _answer(
+        self, request: str, fields: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, object]]:
+        if fields.get("authorization") != f"bearer {TOKEN}":
+            return 401, {"error": "token"}
+        store: dict[str, object] = {"incarnation": self.incarnation.hex()}
+        if request.startswith("GET /v1/store"):
+            return 200, store
+        return 200, {**store, "frames": [self._take(bytes(f)) for f in split_frames(body)]}
+
+    def _take(self, data: bytes) -> dict[str, object]:
+        frame = decode_frame(data)
+        envelope = frame.envelope
+        key = (envelope.producer_id, envelope.epoch, envelope.sequence)
+        told: dict[str, object] = {
+            "producer": envelope.producer_id.hex(),
+            "epoch": envelope.epoch,
+            "sequence": envelope.sequence,
+            "rows": envelope.row_count,
+            "rejected": 0,
+            "reason": None,
+        }
+        if self.refuse_next or envelope.incarnation not in {bytes(16), self.incarnation}:
+            self.refuse_next = max(0, self.refuse_next - 1)
+            return {**told, "status": "refused", "reason": "told to refuse"}
+        if key in self._keys:
+            self.duplicates += 1
+            return {**told, "status": "duplicate"}
+        self._keys.add(key)
+        self.frames.append(frame)
+        return {**told, "status": "stored"}
