@@ -1,0 +1,27 @@
+"""docs/query.md: every example answers as printed, and every aggregate has its section."""
+
+import doctest
+import re
+from pathlib import Path
+
+from query.aggregates import AGGREGATES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/query.md"
+
+
+def test_every_example_answers_as_printed():
+    """A page that is not run is soon wrong."""
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+
+    failed, tried = doctest.testfile(str(PAGE), module_relative=False, optionflags=flags)
+
+    assert (0, True) == (failed, tried > 30)
+
+
+def test_every_aggregate_has_a_section_with_an_example():
+    """Who adds a line to the registry documents it."""
+    sections = dict(
+        re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    )
+
+    assert list(AGGREGATES) == [name for name in sections if ">>> ask(" in sections[name]]
