@@ -9,6 +9,8 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+
+from historian.testing import ServerProcess
 from storage_engine.frame import (
     FLAG_OBSERVED,
     Declaration,
@@ -17,8 +19,6 @@ from storage_engine.frame import (
     decode_frame,
     encode_frame,
 )
-
-from historian.testing import ServerProcess
 from storage_engine.sample import Column, ColumnData, ValueType
 
 RULE = """
