@@ -18,7 +18,8 @@ from connectors.replay.opcua_player import NAMESPACE, PLAYED, OpcUaPlayer, node_
 from connectors.replay.recording import find_recording
 from connectors.replay.shdr import ShdrRecording
 from connectors.replay.skab import SkabRecording
-from historian.replay_collector import CollectorProcess, collector_config
+from historian.collector.supervisor import ChildStatus, Supervisor
+from historian.replay_collector import NAME, collector_config, collector_process
 from historian.replay_compare import Held, Sample, differences
 from historian.replay_server import ReplayServer
 
@@ -103,8 +104,8 @@ class ReplayProgress(Protocol):
         """So many parts more are done."""
         ...
 
-    def collector(self, process: CollectorProcess) -> None:
-        """Tell which collector process plays its part."""
+    def collector(self, status: ChildStatus) -> None:
+        """Tell of the collector process; its pid and count of starts are live."""
         ...
 
 
@@ -166,7 +167,7 @@ class Replay:
             MqttPlayer(self._clock, self._request.broker) if len(logs) < len(recordings) else None
         )
         await self._declare(recordings)
-        collector: CollectorProcess | None = None
+        collector: Supervisor | None = None
         try:
             sources: dict[str, tuple[str, Any]] = {}
             if opcua is not None:
@@ -194,15 +195,13 @@ class Replay:
                 await self._server.declare_tag(name, item.type, source, address)
                 self._progress.advance(1)
 
-    async def _start_collector(
-        self, work: Path, sources: dict[str, tuple[str, Any]]
-    ) -> CollectorProcess:
+    async def _start_collector(self, work: Path, sources: dict[str, tuple[str, Any]]) -> Supervisor:
         text = collector_config(work, self._server.url, self._server.token_file, sources)
         file = work / "collector.toml"
         await asyncio.to_thread(file.write_text, text, encoding="utf-8")
-        collector = CollectorProcess(file, self._clock)
+        collector = collector_process(file, self._clock)
         await collector.start()
-        self._progress.collector(collector)
+        self._progress.collector(collector.status[NAME])
         return collector
 
     async def _play_one(

@@ -1,21 +1,16 @@
-"""The collector process of a replay: configured here, started, watched, restarted, ended."""
+"""The collector process of a replay: how it is configured and kept alive."""
 
-import asyncio
 import json
+import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from connectors.connector import Clock
+from historian.collector.supervisor import Child, Supervisor
 
 NAME = "replay"
-_RESTART_WAIT_S = 1.0
-_STOP_TIMEOUT_S = 15.0
-
-_log = structlog.get_logger(__name__)
 
 
 def as_toml(value: object) -> str:
@@ -64,66 +59,15 @@ def collector_config(
     return "".join(f"{key} = {as_toml(value)}\n" for key, value in document.items())
 
 
-class CollectorProcess:
-    """``python -m historian.collector``; when it dies it is started again with the same spool.
+def collector_process(config_file: Path, clock: Clock) -> Supervisor:
+    """Keep ``python -m historian.collector`` alive, with the same spool after each start.
 
     Parameters
     ----------
     config_file : Path
+        Written with :func:`collector_config`.
     clock : Clock
     """
-
-    def __init__(self, config_file: Path, clock: Clock) -> None:
-        self._config_file = config_file
-        self._clock = clock
-        self._process: asyncio.subprocess.Process | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self.starts = 0
-
-    @property
-    def pid(self) -> int | None:
-        """Process id while it runs."""
-        process = self._process
-        return None if process is None or process.returncode is not None else process.pid
-
-    async def start(self) -> None:
-        """Start it and watch it from now on."""
-        await self._spawn()
-        self._watch = asyncio.create_task(self._keep_running())
-
-    async def _spawn(self) -> None:
-        self.starts += 1
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "historian.collector",
-            "--config",
-            str(self._config_file),
-            "--name",
-            NAME,
-            stdin=asyncio.subprocess.PIPE,
-        )
-
-    async def _keep_running(self) -> None:
-        while True:
-            assert self._process is not None
-            code = await self._process.wait()
-            _log.warning("collector ended, starting it again", code=code, starts=self.starts)
-            await self._clock.sleep(_RESTART_WAIT_S)
-            await self._spawn()
-
-    async def stop(self) -> None:
-        """End it: close its standard input, and insist when that does not help."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
-        except TimeoutError:
-            process.terminate()
-            await process.wait()
+    argv = (sys.executable, "-m", "historian.collector", "--config", str(config_file))
+    child = Child(NAME, (*argv, "--name", NAME, "--supervised"))
+    return Supervisor((child,), clock, random.Random(NAME))  # noqa: S311 - jitter of waits

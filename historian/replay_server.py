@@ -15,8 +15,6 @@ _TIMEOUT_S = 60.0
 _PAGE_ROWS = 100_000
 _FROM_NS, _TO_NS = 0, 2**63 - 1
 _REJECTED = re.compile(
-    r'^historian_rejected_rows_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$', re.MULTILINE
-)
     r"^historian_rejected_rows_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE
 )
 

@@ -11,8 +11,8 @@ from api.client import read_config
 from api.console import CommandFailed, err, print_table, refusals
 from api.options import ConfigOption
 from historian.clock import SystemClock
+from historian.collector.supervisor import ChildStatus
 from historian.replay import Replay, ReplayReport, ReplayRequest
-from historian.replay_collector import CollectorProcess
 
 
 class _Bar:
@@ -30,9 +30,8 @@ class _Bar:
         """Move it on."""
         self._progress.advance(self._task, count)
 
-    def collector(self, process: CollectorProcess) -> None:
-        """Say which process collects."""
-        self._progress.console.print(f"collector runs as process {process.pid}")
+    def collector(self, status: ChildStatus) -> None:
+        """Nothing to show: the supervisor logs when it starts the collector again."""
 
 
 def replay(
