@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from query.errors import BadRequest, LimitExceeded
+from query.errors import LimitExceeded
 from query.interval import aggregate_windows
-from query.plan import AggregatePlan, wanted_facts
+from query.plan import plan_windows
 from query.ports import SampleReader, Tag
 from query.request import AggregateRequest, QueryLimits
 from query.result import AggregateResult, AsOfResult
@@ -58,36 +58,12 @@ def window_aggregates(
 
     Raises
     ------
-    BadRequest
-        For an empty window, columns of different length, or a name as in ``plan_aggregate``.
-    LimitExceeded
-        For more than ``limits.intervals_max`` windows.
+    BadRequest, LimitExceeded
+        See ``plan_windows``.
     """
     bounds = limits or QueryLimits()
     start, end = np.asarray(starts_ns, dtype=np.int64), np.asarray(ends_ns, dtype=np.int64)
-    extremes, area = wanted_facts(aggregates, tag)
-    if start.shape != end.shape or start.ndim != 1:
-        raise BadRequest(
-            "aggregate windows",
-            got=f"shapes {start.shape} and {end.shape}",
-            want="one start and one end per window",
-            where="starts_ns, ends_ns",
-        )
-    if bool(np.any(end <= start)):
-        row = int(np.flatnonzero(end <= start)[0])
-        raise BadRequest(
-            "aggregate windows",
-            got=f"[{start[row]}, {end[row]})",
-            want="start before end",
-            where=f"window {row}",
-        )
-    if len(start) > bounds.intervals_max:
-        raise LimitExceeded(
-            "aggregate windows",
-            got=f"{len(start)} windows",
-            want=f"at most {bounds.intervals_max}",
-            where="starts_ns",
-        )
+    plan = plan_windows(start, end, aggregates, tag, limits=bounds)
     request = AggregateRequest(
         tag.name,
         0,
@@ -97,7 +73,6 @@ def window_aggregates(
         treat_uncertain_as_bad=treat_uncertain_as_bad,
         stepped=stepped,
     )
-    plan = AggregatePlan(start, end, extremes, area)
     return aggregate_windows(TagSamples(reader, tag), plan, request, bounds, now_ns=hold_until_ns)
 
 

@@ -128,6 +128,53 @@ def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> 
     return AggregatePlan(np.append(ends[1:], np.int64(end)), ends, extremes, area)
 
 
+def plan_windows(
+    start: Int64Array,
+    end: Int64Array,
+    names: tuple[str, ...],
+    tag: Tag,
+    *,
+    limits: QueryLimits,
+) -> AggregatePlan:
+    """Check windows [start, end) given one by one, which may overlap and come in any order.
+
+    Raises
+    ------
+    BadRequest
+        For an empty window, columns of different length, or a name as in ``wanted_facts``.
+    LimitExceeded
+        For more than ``limits.intervals_max`` windows.
+    """
+    what = "aggregate windows"
+    extremes, area = wanted_facts(names, tag)
+    if start.shape != end.shape or start.ndim != 1:
+        raise BadRequest(
+            what,
+            got=f"shapes {start.shape} and {end.shape}",
+            want="one start and one end per window",
+            where="starts_ns, ends_ns",
+        )
+    empty = np.flatnonzero(end <= start)
+    if len(empty):
+        row = int(empty[0])
+        raise BadRequest(
+            what,
+            got=f"[{start[row]}, {end[row]})",
+            want="start before end",
+            where=f"window {row}",
+        )
+    if len(start) > limits.intervals_max:
+        raise LimitExceeded(
+            what,
+            got=f"{len(start)} windows",
+            want=f"at most {limits.intervals_max}",
+            where="starts_ns",
+        )
+    if len(start):
+        _check_times(what, int(start.min()), int(end.max()))
+    return AggregatePlan(start, end, extremes, area)
+
+
 def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[bool, bool]:
     """Whether extremes, and whether areas, are wanted by aggregates of a tag.
 

@@ -69,7 +69,8 @@ def severity(quality: UInt32Array) -> npt.NDArray[np.uint8]:
     ----------
     OPC 10000-4, 7.39: the top two bits.
     """
-    return np.minimum(quality >> np.uint32(30), 2).astype(np.uint8)
+    level: npt.NDArray[np.uint8] = np.minimum(quality >> np.uint32(30), 2).astype(np.uint8)
+    return level
 
 
 @dataclass(frozen=True, slots=True)
