@@ -1,0 +1,80 @@
+"""Limits and sizes of the engine, each with its unit in its name."""
+
+from dataclasses import dataclass
+
+from storage_engine.errors import InvalidArgument
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Limits of one store.
+
+    Attributes
+    ----------
+    head_bytes_max : int
+        Rows in memory that are not in segments yet. While a full head is being flushed a second
+        one takes what arrives, so memory for heads is at most twice this.
+    wal_file_bytes : int
+        Size of one log file.
+    wal_bytes_max : int
+        A log above this triggers a flush, so that recovery stays short.
+    wal_pending_bytes_max : int
+        Bytes appended but not durable yet; above it appends are refused.
+    flush_age_s : int
+        A head is flushed when its oldest row is this old.
+    block_rows : int
+        Rows of a block at most.
+    free_bytes_min : int
+        Free space below which appends are refused before anything is written.
+    one_shot_producers_max : int
+        Producers of a single frame (idempotency keys) remembered, newest first.
+    block_cache_bytes : int
+        Decoded blocks kept for reads.
+    directory_cache_bytes : int
+        Segment directories kept for reads.
+    open_files_max : int
+        Segment files kept open.
+    record_time_step_ms : int
+        Resolution of the table lsn -> record time.
+    record_times_max : int
+        Entries of that table; above it the older half is thinned by two.
+    streams_max : int
+        Streams of the store.
+    findings_max : int
+        Findings of damage kept; further ones are counted.
+    """
+
+    head_bytes_max: int = 64 * MEBIBYTE
+    wal_file_bytes: int = 64 * MEBIBYTE
+    wal_bytes_max: int = 256 * MEBIBYTE
+    wal_pending_bytes_max: int = 32 * MEBIBYTE
+    flush_age_s: int = 3600
+    block_rows: int = 8192
+    free_bytes_min: int = 512 * MEBIBYTE
+    one_shot_producers_max: int = 65_536
+    block_cache_bytes: int = 24 * MEBIBYTE
+    directory_cache_bytes: int = 24 * MEBIBYTE
+    open_files_max: int = 128
+    record_time_step_ms: int = 100
+    record_times_max: int = 262_144
+    streams_max: int = 4_000_000
+    findings_max: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            lowest = 0 if name in {"free_bytes_min", "flush_age_s", "record_time_step_ms"} else 1
+            if not isinstance(value, int) or value < lowest:
+                raise InvalidArgument(
+                    f"cannot take engine setting {name}: got {value!r}, want an integer >= {lowest}",
+                    setting=name,
+                    got=value,
+                )
+        if self.block_rows > 1 << 20:
+            raise InvalidArgument(
+                f"cannot take engine setting block_rows: got {self.block_rows}, want <= 1048576",
+                setting="block_rows",
+                got=self.block_rows,
+            )

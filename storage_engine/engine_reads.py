@@ -1,0 +1,184 @@
+"""The reading side of the engine. A read never waits for a flush, an fsync or a writer's disk."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from storage_engine.engine_core import TIME_MAX, TIME_MIN, EngineCore
+from storage_engine.engine_types import LatestSamples
+from storage_engine.errors import InvalidArgument
+from storage_engine.frame import SlotKind
+from storage_engine.latest import settle, values_by_type
+from storage_engine.newest import DOUBTFUL, PRESENT
+from storage_engine.reads import Window, read_events, read_samples
+from storage_engine.sample import EventColumns, SampleColumns
+from storage_engine.state import View
+from storage_engine.streams import EVENTS_TYPE, get_stream
+
+
+class ReadSide(EngineCore):
+    """What readers call. Every window is half-open; only durable rows are seen."""
+
+    def _view(self, stream_id: int, kind: SlotKind) -> View:
+        with self._lock:
+            self._check_open("read")
+            info = get_stream(self._state.streams.by_id, stream_id)
+            if info.kind is not kind:
+                raise InvalidArgument(
+                    f"cannot read stream {stream_id}: got {info.kind.name}, want {kind.name}",
+                    stream_id=stream_id,
+                )
+            self._drain()
+            return self._state.view(info)
+
+    def read(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        all_revisions: bool = False,
+        known_at_lsn: int | None = None,
+        max_count: int | None = None,
+        backward: bool = False,
+    ) -> SampleColumns:
+        """Samples with start <= time < end.
+
+        Parameters
+        ----------
+        series_id : int
+        start_ns, end_ns : int
+            Nanoseconds UTC.
+        all_revisions : bool
+            Every kept revision, in (time, lsn) order, instead of the newest per time.
+        known_at_lsn : int, optional
+            As if nothing behind this lsn had been written.
+        max_count : int, optional
+            At most so many rows, from the side the read starts at.
+        backward : bool
+            Descending.
+
+        Returns
+        -------
+        SampleColumns
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown series, or a negative count.
+        EngineClosed
+
+        Notes
+        -----
+        Rows of a damaged block are missing; the block is named in :meth:`Engine.findings`.
+        """
+        if max_count is not None and max_count < 0:
+            raise InvalidArgument(f"cannot read: got max_count {max_count}, want >= 0")
+        view = self._view(series_id, SlotKind.SERIES)
+        window = Window(start_ns, end_ns, known_at_lsn, max_count, backward)
+        return read_samples(self._reader, view, window, all_revisions=all_revisions)
+
+    def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""
+        end_ns = min(time_ns + 1, TIME_MAX) if inclusive else time_ns
+        return self.read(series_id, TIME_MIN, end_ns, max_count=1, backward=True)
+
+    def next(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
+        """Find the first sample after ``time_ns`` (at or after, if inclusive): 0 or 1 row."""
+        start_ns = time_ns if inclusive else min(time_ns + 1, TIME_MAX)
+        return self.read(series_id, start_ns, TIME_MAX, max_count=1)
+
+    def latest(self, series_ids: Sequence[int]) -> LatestSamples:
+        """Newest sample of each series, by time; older times never move it.
+
+        Parameters
+        ----------
+        series_ids : sequence of int
+
+        Returns
+        -------
+        LatestSamples
+            In the order asked for.
+
+        Raises
+        ------
+        InvalidArgument
+            For an unknown id or one of an event stream.
+        EngineClosed
+        """
+        ids = np.asarray(series_ids, np.int64).reshape(-1)
+        with self._lock:
+            self._check_open("read latest")
+            self._drain()
+            state = self._state
+            end = state.streams.id_end
+            inside = (ids >= 0) & (ids < end)
+            types = state.streams.types[np.where(inside, ids, 0)]
+            wrong = ~inside | (types == 0) | (types == EVENTS_TYPE)
+            if wrong.any():
+                bad = int(ids[wrong][0])
+                raise InvalidArgument(
+                    f"cannot read latest: got stream {bad}, want a known series", stream_id=bad
+                )
+            state.newest.grow(end)
+            newest, texts = state.newest.take(ids), state.front.texts
+        for place in np.flatnonzero(newest.flags & DOUBTFUL).tolist():
+            stream_id = int(ids[place])
+            rows = self.previous(stream_id, int(newest.time[place]), inclusive=True)
+            if len(rows) == 0:
+                continue
+            with self._lock:
+                settle(state.newest, stream_id, state.front, rows)
+                if state.front.texts is texts:
+                    one = state.newest.take(np.array([stream_id]))
+                    newest.put(place, one)
+        values = values_by_type(newest, types, texts)
+        present = (newest.flags & PRESENT) != 0
+        return LatestSamples(present, newest.time, newest.quality, values)
+
+    def read_events(
+        self,
+        stream_id: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        columns: Sequence[str] | None = None,
+        known_at_lsn: int | None = None,
+        conflicts: bool = False,
+    ) -> EventColumns:
+        """Events with start <= time < end in (time, id) order, one per key.
+
+        Parameters
+        ----------
+        stream_id : int
+        start_ns, end_ns : int
+            Nanoseconds UTC.
+        columns : sequence of str, optional
+            Names to give; all by default.
+        known_at_lsn : int, optional
+        conflicts : bool
+            Also give later events of a known key with other content, behind the first.
+
+        Returns
+        -------
+        EventColumns
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown stream or column.
+        EngineClosed
+        """
+        view = self._view(stream_id, SlotKind.EVENTS)
+        window = Window(start_ns, end_ns, known_at_lsn)
+        return read_events(self._reader, view, window, columns=columns, conflicts=conflicts)
+
+    def record_time_ns(self, lsn: int) -> int:
+        """When an lsn was recorded, early by less than the table's step; 0 for an empty store."""
+        return self._state.times.time_of(lsn)
+
+    def lsn_at(self, record_time_ns: int) -> int:
+        """Last lsn recorded at or before a time, late by less than the table's step; 0 for none."""
+        with self._lock:
+            self._drain()
+            return self._state.times.lsn_at(record_time_ns, self._state.applied_lsn)

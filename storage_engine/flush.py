@@ -1,0 +1,234 @@
+"""A frozen head into segments and a new manifest generation, in small pieces of work.
+
+Nothing here takes the engine's lock or touches what appends change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from storage_engine.columns import Rows, drop_certain, join_rows
+from storage_engine.config import EngineConfig
+from storage_engine.errors import DiskError
+from storage_engine.events import event_rule
+from storage_engine.filesystem import FileSystem
+from storage_engine.manifest import Manifest, newest_table, stream_table
+from storage_engine.producers import producer_columns
+from storage_engine.sample import Int64Array, UInt32Array
+from storage_engine.segment.layout import DIRECTORY, SegmentInfo
+from storage_engine.segment.partition import partition_codes, partition_name
+from storage_engine.segment.writer import SegmentWriter
+from storage_engine.state import Frozen
+from storage_engine.streams import StreamInfo
+from storage_engine.table import json_column
+
+_PIECE_BLOCKS = 4
+_CLASSES = 1 << 20  # retention classes that a combined code has room for
+
+
+@dataclass(slots=True)
+class _Target:
+    """A segment being written, with rows that do not fill a block yet."""
+
+    writer: SegmentWriter
+    stream: list[UInt32Array] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
+
+    def add(self, stream: UInt32Array, rows: Rows, block_rows: int) -> None:
+        self.stream.append(stream)
+        self.rows.append(rows)
+        if sum(map(len, self.stream)) >= block_rows:
+            self._write(block_rows, whole_only=True)
+
+    def end_columns(self, block_rows: int) -> None:
+        """Write what is left before rows of other columns follow."""
+        if self.stream:
+            self._write(block_rows, whole_only=False)
+
+    def _write(self, block_rows: int, *, whole_only: bool) -> None:
+        stream, rows = np.concatenate(self.stream), join_rows(self.rows)
+        end = len(stream) // block_rows * block_rows if whole_only else len(stream)
+        for begin in range(0, end, block_rows):
+            part = slice(begin, min(begin + block_rows, end))
+            self.writer.add(stream[part], rows.take(part))
+        rest = slice(end, None)
+        self.stream = [stream[rest]] if end < len(stream) else []
+        self.rows = [rows.take(rest)] if end < len(stream) else []
+
+
+class SegmentFlush:
+    """Writes the rows of one frozen head.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    config : EngineConfig
+    incarnation : bytes
+    streams : mapping of int to StreamInfo
+    types : uint8, shape (streams,)
+        Value type per stream id.
+    now_ns : int
+        Decides how wide partitions are.
+    next_segment_id : int
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        config: EngineConfig,
+        incarnation: bytes,
+        streams: Mapping[int, StreamInfo],
+        types: np.ndarray[tuple[int], np.dtype[np.uint8]],
+        now_ns: int,
+        next_segment_id: int,
+    ) -> None:
+        self._fs = fs
+        self._config = config
+        self._incarnation = incarnation
+        self._streams = streams
+        self._types = types
+        self._now_ns = now_ns
+        self.next_segment_id = next_segment_id
+        self._targets: dict[int, _Target] = {}
+        self._finished: list[SegmentInfo] = []
+        names = sorted({info.retention_class for info in streams.values()})
+        self._classes = names or ["default"]
+        self._class_of = np.zeros(len(types), np.int64)
+        if len(names) > 1:
+            for info in list(streams.values()):
+                self._class_of[info.id] = names.index(info.retention_class)
+
+    def run(self, frozen: Frozen) -> tuple[SegmentInfo, ...]:
+        """Write all segments; on failure remove what no manifest names, and raise.
+
+        Returns
+        -------
+        tuple of SegmentInfo
+
+        Raises
+        ------
+        DiskError
+        """
+        try:
+            block_rows = self._config.block_rows
+            before = -1
+            for stream, rows in frozen.head.series_pieces(self._types, _PIECE_BLOCKS * block_rows):
+                value_type = int(rows.data[0].type)
+                if value_type != before:
+                    self._end_columns()
+                before = value_type
+                keep = drop_certain(rows, stream)
+                if not keep.all():
+                    stream, rows = stream[keep], rows.take(keep)  # noqa: PLW2901
+                self._spread(stream, rows)
+            self._end_columns()
+            for stream_id in frozen.head.event_streams():
+                rows = event_rule(frozen.head.events_of(stream_id), conflicts=True)
+                self._spread(np.full(len(rows), stream_id, np.uint32), rows)
+                self._end_columns()
+            for code in sorted(self._targets):
+                target = self._targets[code]
+                self._finished.append(target.writer.finish(self._streams))
+        except DiskError:
+            self._give_up()
+            raise
+        return tuple(self._finished)
+
+    def _end_columns(self) -> None:
+        for target in self._targets.values():
+            target.end_columns(self._config.block_rows)
+
+    def _spread(self, stream: UInt32Array, rows: Rows) -> None:
+        """Give each row to the segment of its partition and retention class."""
+        partition = partition_codes(rows.timestamp_ns, self._now_ns)
+        codes: Int64Array = partition * _CLASSES + self._class_of[stream]
+        first = int(codes[0])
+        if (codes == first).all():
+            self._target(first).add(stream, rows, self._config.block_rows)
+            return
+        for code in np.unique(codes).tolist():
+            mask = codes == code
+            self._target(code).add(stream[mask], rows.take(mask), self._config.block_rows)
+
+    def _target(self, code: int) -> _Target:
+        target = self._targets.get(code)
+        if target is None:
+            writer = SegmentWriter(
+                self._fs,
+                self._incarnation,
+                self.next_segment_id,
+                partition_name(code // _CLASSES),
+                self._classes[code % _CLASSES],
+            )
+            self.next_segment_id += 1
+            target = self._targets[code] = _Target(writer)
+        return target
+
+    def _give_up(self) -> None:
+        for target in self._targets.values():
+            target.writer.discard()
+        for info in self._finished:
+            if self._fs.exists(info.path):
+                self._fs.remove(info.path)
+
+
+def manifest_of(
+    frozen: Frozen,
+    *,
+    incarnation: bytes,
+    generation: int,
+    segments: Sequence[SegmentInfo],
+    streams: Sequence[StreamInfo],
+    next_segment_id: int,
+) -> Manifest:
+    """Describe the store as of a frozen head that is in segments now.
+
+    Parameters
+    ----------
+    frozen : Frozen
+    incarnation : bytes
+    generation : int
+    segments : sequence of SegmentInfo
+        All live ones.
+    streams : sequence of StreamInfo
+        All, in any order; may be newer than the checkpoint.
+    next_segment_id : int
+
+    Returns
+    -------
+    Manifest
+    """
+    next_stream_id = max((info.id for info in streams), default=0) + 1
+    lsn, time_ns = frozen.times
+    counters = {"next_segment_id": next_segment_id, "next_stream_id": next_stream_id}
+    table = {
+        **stream_table(streams),
+        **producer_columns(frozen.states, frozen.bound),
+        **newest_table(frozen.newest, frozen.texts),
+        "time_lsn": lsn,
+        "time_ns": time_ns,
+        "counters": json_column(counters),
+    }
+    return Manifest(incarnation, generation, frozen.checkpoint_lsn, tuple(segments), table)
+
+
+def collect_garbage(fs: FileSystem, kept: Sequence[Manifest]) -> None:
+    """Remove segments that no kept generation names: the rest of a flush that did not commit.
+
+    Call after a generation was committed; everything such a file held is in it or in the log.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    kept : sequence of Manifest
+        All generations on disk.
+    """
+    named = {info.path for manifest in kept for info in manifest.segments}
+    for partition in fs.list(DIRECTORY):
+        names = [f"{DIRECTORY}/{partition}/{n}" for n in fs.list(f"{DIRECTORY}/{partition}")]
+        stale = [n for n in names if n not in named and n.endswith((".segment", ".segment.new"))]
+        for path in stale:
+            fs.remove(path)
+        if stale:
+            fs.sync_directory(f"{DIRECTORY}/{partition}")

@@ -1,0 +1,162 @@
+"""When a flush runs and how it commits: segments, then the manifest, then the log is cut."""
+
+import threading
+
+from storage_engine.clock import Clock
+from storage_engine.config import EngineConfig
+from storage_engine.errors import DiskError
+from storage_engine.filesystem import FileSystem
+from storage_engine.flush import SegmentFlush, collect_garbage, manifest_of
+from storage_engine.manifest import DIRECTORY, KEPT, Manifest, generations, store_manifest
+from storage_engine.recovery import Found
+from storage_engine.state import Frozen, State
+from storage_engine.wal import Wal
+
+_NS_PER_S = 1_000_000_000
+_FULL = 0.75  # of the head's bound: flush before appends have to wait
+
+
+class Flusher:
+    """Flushes of one open store.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    config : EngineConfig
+    clock : Clock
+    state : State
+    lock : lock
+        The engine's, for changing ``state``.
+    found : Found
+        What was on disk at open.
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        config: EngineConfig,
+        clock: Clock,
+        state: State,
+        lock: threading.RLock,
+        found: Found,
+    ) -> None:
+        self._fs = fs
+        self._config = config
+        self._clock = clock
+        self._state = state
+        self._lock = lock
+        self._incarnation = found.incarnation
+        self.running = threading.Lock()
+        self._kept = [found.manifest] if found.manifest else []
+        self._wal_bytes = 0
+        self.generation = found.generation
+
+    @property
+    def checkpoint_lsn(self) -> int:
+        """Checkpoint of the newest generation."""
+        return self._kept[-1].checkpoint_lsn if self._kept else 0
+
+    def due(self, wal: Wal) -> bool:
+        """Whether a head is full or old, or the log long."""
+        state, head = self._state, self._state.front
+        if state.frozen:
+            return True
+        if head.size_bytes >= _FULL * self._config.head_bytes_max:
+            return True
+        # The log is kept for two generations, so each may have half of its bound.
+        if wal.size_bytes - self._wal_bytes > self._config.wal_bytes_max // 2:
+            return True
+        oldest = head.oldest_ns
+        age_ns = 0 if oldest is None else self._clock.now_ns() - oldest
+        return oldest is not None and age_ns >= self._config.flush_age_s * _NS_PER_S
+
+    def begin_store(self) -> None:
+        """Write the first generation of a store that has none, so that its incarnation lasts."""
+        with self.running:
+            if not self._kept:
+                with self._lock:
+                    frozen = self._state.freeze()
+                self._commit(frozen)
+
+    def flush(self, wal: Wal) -> None:
+        """Bring everything durable so far into segments, and cut the log.
+
+        Raises
+        ------
+        DiskError
+            The head stays in memory and in the log; the next flush tries again with new files.
+        """
+        with self.running:
+            with self._lock:
+                if not self._state.front.empty or self._state.applied_lsn > self._covered():
+                    # The front head is frozen behind one that a failed flush left over.
+                    self._state.freeze()
+            self.flush_frozen()
+            if len(self._kept) >= KEPT:
+                wal.drop_before(self._kept[-KEPT].checkpoint_lsn + 1)
+            self._wal_bytes = wal.size_bytes
+
+    def _covered(self) -> int:
+        """Checkpoint once all frozen heads are flushed."""
+        frozen = self._state.frozen
+        return frozen[-1].checkpoint_lsn if frozen else self.checkpoint_lsn
+
+    def flush_frozen(self) -> None:
+        """Flush the heads that wait, oldest first."""
+        while self._state.frozen:
+            self._commit(self._state.frozen[0])
+
+    def _commit(self, frozen: Frozen) -> None:
+        state = self._state
+        with self._lock:
+            streams = dict(state.streams.by_id)
+            types = state.streams.types
+        flush = SegmentFlush(
+            self._fs,
+            self._config,
+            self._incarnation,
+            streams,
+            types,
+            self._clock.now_ns(),
+            state.next_segment_id,
+        )
+        try:
+            segments = flush.run(frozen)
+        finally:
+            state.next_segment_id = flush.next_segment_id
+        self.generation += 1
+        manifest = manifest_of(
+            frozen,
+            incarnation=self._incarnation,
+            generation=self.generation,
+            segments=(*state.segments, *segments),
+            streams=list(streams.values()),
+            next_segment_id=flush.next_segment_id,
+        )
+        store_manifest(self._fs, manifest)
+        with self._lock:
+            state.segments = manifest.segments
+            state.frozen = state.frozen[1:]
+        self._kept = [*self._kept, _without_table(manifest)][-KEPT:]
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove generations and segments that nothing names any more; failing costs space only."""
+        try:
+            kept = {manifest.generation for manifest in self._kept}
+            old = [g for g in generations(self._fs) if g < min(kept)]
+            for generation in old:
+                self._fs.remove(f"{DIRECTORY}/{generation:016x}")
+            if old:
+                self._fs.sync_directory(DIRECTORY)
+            if len(self._kept) == KEPT:
+                collect_garbage(self._fs, self._kept)
+        except DiskError:
+            return
+
+
+def _without_table(manifest: Manifest) -> Manifest:
+    """Keep what garbage collection needs, not megabytes of arrays."""
+    return Manifest(
+        manifest.incarnation, manifest.generation, manifest.checkpoint_lsn, manifest.segments, {}
+    )

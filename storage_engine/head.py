@@ -1,0 +1,275 @@
+"""The head: rows that are not in a segment yet. Bounded in bytes; memory grows with rows.
+
+One thread at a time appends and captures (the engine's lock); what was captured is then read
+without it, because rows once written never change.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from storage_engine.columns import STRINGS, Rows, join_rows, sort_by_time
+from storage_engine.events import sort_events
+from storage_engine.head_rows import RowLog
+from storage_engine.newest import Newest, cells_of, values_of
+from storage_engine.sample import (
+    BoolArray,
+    ColumnData,
+    Int64Array,
+    UInt32Array,
+    ValueType,
+)
+
+# time, cell, stamp, quality, chain, flags of one row.
+ROW_BYTES = 8 + 8 + 8 + 4 + 4 + 1
+_TEXT_BYTES = 120  # an interned string beside its characters: object, list and dict entries
+_EVENT_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRows:
+    """Samples of one value type bound for streams: what one section of a frame becomes."""
+
+    type: ValueType
+    stream: UInt32Array
+    timestamp_ns: Int64Array
+    quality: UInt32Array
+    value: ColumnData
+
+
+@dataclass(frozen=True, slots=True)
+class EventRows:
+    """Events bound for a stream."""
+
+    stream_id: int
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A stream's part of a head at one moment: read it later with :meth:`Head.samples`."""
+
+    head: "Head"
+    last: int
+    count: int
+    events: tuple[Rows, ...]
+
+
+class Head:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    bytes_max : int
+        Bound in bytes, over rows, strings and events.
+    rows_min : int
+        Rows that must fit whatever the bound says (one frame).
+    streams : int
+        Stream ids known so far.
+    """
+
+    def __init__(self, bytes_max: int, rows_min: int, streams: int) -> None:
+        self.bytes_max = bytes_max
+        self._log = RowLog(max(bytes_max // ROW_BYTES, rows_min, 1), max(streams, 1))
+        self.texts: list[object] = [""]
+        self._codes: dict[object, int] = {"": 0}
+        self._text_bytes = 0
+        self._events: dict[int, list[Rows]] = {}
+        self._event_bytes = 0
+        self.last_lsn = 0
+        self.oldest_ns: int | None = None  # record time of the first row
+
+    @property
+    def rows(self) -> int:
+        """Samples held."""
+        return self._log.used
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds neither samples nor events."""
+        return self._log.used == 0 and not self._events
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in use."""
+        return self._log.used * ROW_BYTES + self._text_bytes + self._event_bytes
+
+    def has_room(self, rows: int, size_bytes: int) -> bool:
+        """Whether so many more samples and bytes of strings and events fit."""
+        if self.empty:
+            return rows <= self._log.capacity
+        total = self.size_bytes + rows * ROW_BYTES + size_bytes
+        return rows <= self._log.capacity - self._log.used and total <= self.bytes_max
+
+    def intern(self, text: object) -> int:
+        """Code of a string in this head."""
+        code = self._codes.get(text)
+        if code is None:
+            code = self._codes[text] = len(self.texts)
+            self.texts.append(text)
+            self._text_bytes += len(text) + _TEXT_BYTES  # type: ignore[arg-type]
+        return code
+
+    def text(self, code: int) -> object:
+        """Look up the string of a code."""
+        return self.texts[code]
+
+    def append_samples(self, part: SampleRows, stamp: int, newest: Newest, streams: int) -> None:
+        """Append samples and keep the table of newest ones.
+
+        Parameters
+        ----------
+        part : SampleRows
+        stamp : int
+            lsn * 2 + observed.
+        newest : Newest
+            Changed in place.
+        streams : int
+            Every stream id is below it.
+        """
+        rows = len(part.timestamp_ns)
+        valid = np.ones(rows, np.bool_) if part.value.valid is None else part.value.valid
+        if part.type in STRINGS:
+            texts = part.value.value.tolist()
+            if part.value.valid is not None:
+                texts = [t if ok else "" for t, ok in zip(texts, valid.tolist(), strict=True)]
+            cell = np.fromiter(map(self.intern, texts), np.uint64, rows)
+        else:
+            cell = cells_of(part.type, part.value.value)
+        self._log.append(
+            part.stream,
+            np.ascontiguousarray(part.timestamp_ns),
+            cell,
+            np.ascontiguousarray(part.quality),
+            np.ascontiguousarray(valid).view(np.uint8),
+            stamp,
+            newest,
+            streams,
+        )
+
+    def append_events(self, part: EventRows) -> None:
+        """Append events; small pieces are joined as they come, so that a stream has few."""
+        chunks = self._events.setdefault(part.stream_id, [])
+        chunks.append(part.rows)
+        self._event_bytes += event_bytes(part.rows)
+        while len(chunks) > 1 and len(chunks[-1]) >= len(chunks[-2]):
+            chunks[-2:] = [join_rows(chunks[-2:])]
+
+    def capture(self, stream_id: int) -> Captured:
+        """What the head holds of a stream now; call under the engine's lock."""
+        log = self._log
+        known = stream_id < len(log.last)
+        return Captured(
+            self,
+            int(log.last[stream_id]) if known else 0,
+            int(log.count[stream_id]) if known else 0,
+            tuple(self._events.get(stream_id, ())),
+        )
+
+    def samples(self, captured: Captured, value_type: ValueType) -> Rows | None:
+        """Rows of a captured series in (time, stamp) order, or None when there are none."""
+        if captured.count == 0:
+            return None
+        one = np.zeros(1, np.uint32)
+        order = self._log.order(
+            np.array([captured.last], np.uint32), np.array([captured.count], np.uint32), one
+        )
+        return sort_by_time(self._cut(order, value_type))
+
+    def _cut(self, order: UInt32Array, value_type: ValueType) -> Rows:
+        log = self._log
+        valid: BoolArray | None = log.flags[order].view(np.bool_)
+        assert valid is not None, "flags give a mask"
+        value = values_of(value_type, log.cell[order], self.texts)
+        column = ColumnData(value_type, value, None if valid.all() else valid)
+        return Rows(log.time[order], log.stamp[order], log.quality[order], None, (column,))
+
+    def event_streams(self) -> list[int]:
+        """Event streams with rows, ascending."""
+        return sorted(self._events)
+
+    def events_of(self, stream_id: int) -> Rows:
+        """All events of a stream, in (time, id, stamp) order."""
+        return sort_events(join_rows(self._events[stream_id]))
+
+    def series_pieces(
+        self, types: npt.NDArray[np.uint8], rows_max: int
+    ) -> Iterator[tuple[UInt32Array, Rows]]:
+        """All samples in pieces, by value type, then (stream, time, stamp).
+
+        Parameters
+        ----------
+        types : uint8, shape (streams,)
+            Value type of each stream.
+        rows_max : int
+            A piece has about so many rows; a stream is never cut.
+
+        Yields
+        ------
+        stream : uint32, shape (n,)
+        rows : Rows
+
+        Notes
+        -----
+        For a frozen head. Each piece is its own short stretch of Python.
+        """
+        count = self._log.count
+        present = np.flatnonzero(count).astype(np.uint32)
+        for value_type in np.unique(types[present]).tolist():
+            chosen = present[types[present] == value_type]
+            ends = np.cumsum(count[chosen], dtype=np.int64)
+            begin = 0
+            while begin < len(chosen):
+                done = int(ends[begin - 1]) if begin else 0
+                end = max(int(np.searchsorted(ends, done + rows_max, "right")), begin + 1)
+                yield self._piece(chosen[begin:end], ValueType(value_type))
+                begin = end
+
+    def _piece(self, streams: UInt32Array, value_type: ValueType) -> tuple[UInt32Array, Rows]:
+        counts = self._log.count[streams]
+        order = self._log.order(self._log.last, self._log.count, streams)
+        stream = np.repeat(streams, counts)
+        time, stamp = self._log.time[order], self._log.stamp[order]
+        ahead = (stream[1:] == stream[:-1]) & (
+            (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (stamp[1:] < stamp[:-1]))
+        )
+        if ahead.any():
+            late = np.isin(stream, np.unique(stream[1:][ahead]))
+            where = np.flatnonzero(late)
+            sorting = np.lexsort((stamp[where], time[where], stream[where]))
+            order[where] = order[where[sorting]]
+        return stream, self._cut(order, value_type)
+
+
+def event_bytes(rows: Rows) -> int:
+    """Estimate of the memory that events take.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    Returns
+    -------
+    int
+    """
+    return len(rows) * (_EVENT_BYTES + 9 * len(rows.data)) + string_bytes(rows.data)
+
+
+def string_bytes(columns: Sequence[ColumnData]) -> int:
+    """Estimate of the memory that the strings of columns take.
+
+    Parameters
+    ----------
+    columns : sequence of ColumnData
+
+    Returns
+    -------
+    int
+    """
+    total = 0
+    for column in columns:
+        if column.type in STRINGS:
+            total += sum(map(len, filter(None, column.value.tolist()))) + 60 * len(column)
+    return total

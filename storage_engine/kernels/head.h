@@ -1,0 +1,131 @@
+/* Head: scatter a batch of samples of many streams into one growing log of rows.
+ *
+ * Rows lie in order of arrival, and each names the row before it of the same stream (plus one; zero
+ * ends the chain). So memory grows with rows, never with streams, and an append touches one row and
+ * two words of its stream. The table of newest samples is kept in the same pass.
+ *
+ * Flags of a row: bit 0 = it has a value. Flags of a newest sample: bit 0 = present, bit 1 = it has
+ * a value, bit 2 = its time was rewritten, bit 3 = an observed row came that may be a redelivery of
+ * an older revision, so that only a read can tell.
+ *
+ * Stamps are lsn * 2 + observed. The caller sizes every array: row arrays hold base + rows entries,
+ * stream arrays one entry per stream id that occurs.
+ */
+#ifndef LH_HEAD_H
+#define LH_HEAD_H
+
+#include <stdint.h>
+
+#define LH_HEAD_PRESENT 1u
+#define LH_HEAD_VALID 2u
+#define LH_HEAD_REWRITTEN 4u
+#define LH_HEAD_DOUBTFUL 8u
+
+typedef struct {
+    int64_t *time;
+    uint64_t *cell;
+    uint64_t *stamp;
+    uint32_t *quality;
+    uint32_t *before;
+    uint8_t *flags;
+    uint32_t *last;
+    uint32_t *count;
+} lh_head_rows;
+
+typedef struct {
+    int64_t *time;
+    uint64_t *cell;
+    uint64_t *stamp;
+    uint32_t *quality;
+    uint8_t *flags;
+} lh_head_newest;
+
+typedef struct {
+    const uint32_t *stream;
+    const int64_t *time;
+    const uint64_t *cell;
+    const uint32_t *quality;
+    const uint8_t *valid;
+    uint64_t stamp;
+} lh_head_batch;
+
+static inline void lh_head_update(lh_head_newest *newest, const lh_head_batch *batch, int64_t i) {
+    const uint32_t s = batch->stream[i];
+    const uint8_t valid = batch->valid[i] ? LH_HEAD_VALID : 0u;
+    uint8_t flags = newest->flags[s];
+    if (flags & LH_HEAD_PRESENT) {
+        if (batch->time[i] < newest->time[s]) return;
+        if (batch->time[i] == newest->time[s]) {
+            const int same_value = !valid || batch->cell[i] == newest->cell[s];
+            const int same = (flags & LH_HEAD_VALID) == valid && same_value
+                && batch->quality[i] == newest->quality[s];
+            const int observed = (int)(batch->stamp & 1u);
+            if (flags & LH_HEAD_DOUBTFUL) return;
+            if (same) {
+                /* An authoritative row behind an equal one changes nothing that is kept. */
+                return;
+            }
+            if (observed && (flags & LH_HEAD_REWRITTEN)) {
+                newest->flags[s] = (uint8_t)(flags | LH_HEAD_DOUBTFUL);
+                return;
+            }
+            flags = LH_HEAD_REWRITTEN;
+        } else {
+            flags = 0u;
+        }
+    }
+    newest->time[s] = batch->time[i];
+    newest->cell[s] = batch->cell[i];
+    newest->stamp[s] = batch->stamp;
+    newest->quality[s] = batch->quality[i];
+    newest->flags[s] = (uint8_t)((flags & LH_HEAD_REWRITTEN) | LH_HEAD_PRESENT | valid);
+}
+
+/* Append rows [0, rows) of the batch behind row `base`. */
+static inline void lh_head_scatter(
+    lh_head_rows *head, lh_head_newest *newest, const lh_head_batch *batch, int64_t base, int64_t rows
+) {
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t r = base + i;
+        const uint32_t s = batch->stream[i];
+        head->time[r] = batch->time[i];
+        head->cell[r] = batch->cell[i];
+        head->stamp[r] = batch->stamp;
+        head->quality[r] = batch->quality[i];
+        head->flags[r] = batch->valid[i] ? 1u : 0u;
+        head->before[r] = head->last[s];
+        head->last[s] = (uint32_t)(r + 1);
+        head->count[s] += 1u;
+        lh_head_update(newest, batch, i);
+    }
+}
+
+/* Row numbers of a chain in order of arrival: from row last - 1 back, `count` of them.
+ * Returns the rows written, or -1 when the chain is shorter or leaves [0, rows). */
+static inline int64_t lh_head_walk(
+    const uint32_t *before, int64_t rows, uint32_t last, int64_t count, uint32_t *out
+) {
+    for (int64_t k = count - 1; k >= 0; k--) {
+        if (last == 0 || (int64_t)last > rows) return -1;
+        out[k] = last - 1;
+        last = before[last - 1];
+    }
+    return count;
+}
+
+/* Row numbers of many chains, one behind the other. `out` holds the sum of their counts. */
+static inline int64_t lh_head_gather(
+    const uint32_t *before, int64_t rows, const uint32_t *last, const uint32_t *count,
+    const uint32_t *stream, int64_t streams, uint32_t *out
+) {
+    int64_t done = 0;
+    for (int64_t j = 0; j < streams; j++) {
+        const uint32_t s = stream[j];
+        const int64_t got = lh_head_walk(before, rows, last[s], (int64_t)count[s], out + done);
+        if (got < 0) return -1;
+        done += got;
+    }
+    return done;
+}
+
+#endif

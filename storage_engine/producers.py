@@ -1,0 +1,240 @@
+"""Who sent what last: the state that makes frames exactly-once in effect, and slot bindings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from storage_engine.errors import InvalidArgument
+from storage_engine.frame import FLAG_ONE_SHOT, Envelope
+from storage_engine.sample import EVENT_ID_DTYPE, UInt32Array
+from storage_engine.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerState:
+    """Last frame taken from a producer, and the lsn that holds it."""
+
+    epoch: int
+    sequence: int
+    crc: int
+    lsn: int
+    one_shot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a frame follows the producer's last one."""
+
+    duplicate: bool
+    lsn: int  # of the producer's last frame when duplicate
+    missing_frames: int
+    chain_broken: bool
+
+
+def judge(state: ProducerState | None, envelope: Envelope) -> Arrival:
+    """Compare a frame with the producer's last one.
+
+    Parameters
+    ----------
+    state : ProducerState or None
+    envelope : Envelope
+
+    Returns
+    -------
+    Arrival
+
+    Notes
+    -----
+    Frames of a producer come in order, so a frame at or below the last (epoch, sequence) was
+    taken before. A sequence that skips tells how many frames are missing. The chain of CRCs is
+    broken when the frame does not name its predecessor although the numbers say it should.
+    """
+    if state is None:
+        missing = 0 if envelope.flags & FLAG_ONE_SHOT else max(envelope.sequence - 1, 0)
+        broken = envelope.sequence <= 1 and envelope.previous_crc != 0
+        return Arrival(False, 0, missing if envelope.previous_crc else 0, broken)
+    if (envelope.epoch, envelope.sequence) <= (state.epoch, state.sequence):
+        return Arrival(True, state.lsn, 0, False)
+    chained = envelope.previous_crc == state.crc
+    if envelope.epoch == state.epoch:
+        missing = envelope.sequence - state.sequence - 1
+        return Arrival(False, 0, missing, not missing and not chained)
+    # A new epoch starts its own count; it either goes on with the chain or starts one.
+    missing = 0 if chained else max(envelope.sequence - 1, 0)
+    return Arrival(False, 0, missing, not missing and not chained and envelope.previous_crc != 0)
+
+
+@dataclass(slots=True)
+class Bindings:
+    """Slots of one producer's epoch: a dense table, so that mapping a frame is one lookup."""
+
+    epoch: int
+    streams: UInt32Array = field(default_factory=lambda: np.zeros(16, np.uint32))
+    sparse: dict[int, int] = field(default_factory=dict)
+
+    _DENSE_MAX = 1 << 20
+
+    def put(self, slots: Mapping[int, int]) -> None:
+        """Bind slots to streams."""
+        dense = {slot: stream for slot, stream in slots.items() if slot < self._DENSE_MAX}
+        self.sparse |= {s: stream for s, stream in slots.items() if s >= self._DENSE_MAX}
+        if not dense:
+            return
+        top = max(dense) + 1
+        # A copy: readers of the old table must not see it change halfway.
+        table = np.zeros(max(top, len(self.streams)), np.uint32)
+        table[: len(self.streams)] = self.streams
+        table[list(dense)] = list(dense.values())
+        self.streams = table
+
+    def lookup(self, slot: UInt32Array) -> UInt32Array:
+        """Stream of each row's slot; 0 where a slot is not bound."""
+        if self.sparse:
+            found = (self.get(one) for one in slot.tolist())
+            return np.fromiter(found, np.uint32, len(slot))
+        table = self.streams
+        if len(slot) and int(slot.max()) >= len(table):
+            inside = slot < len(table)
+            return np.where(inside, table[np.where(inside, slot, 0)], np.uint32(0))
+        return table[slot]
+
+    def get(self, slot: int) -> int:
+        """Stream of a slot, or 0."""
+        if slot < len(self.streams):
+            return int(self.streams[slot])
+        return self.sparse.get(slot, 0)
+
+    def items(self) -> dict[int, int]:
+        """All bound slots."""
+        where = np.flatnonzero(self.streams)
+        return {
+            **dict(zip(where.tolist(), self.streams[where].tolist(), strict=True)),
+            **self.sparse,
+        }
+
+
+class Producers:
+    """States and bindings of all producers.
+
+    Parameters
+    ----------
+    one_shot_max : int
+        Producers of a single frame remembered; the oldest go first.
+    """
+
+    def __init__(self, one_shot_max: int) -> None:
+        self._one_shot_max = one_shot_max
+        self.states: dict[bytes, ProducerState] = {}
+        self.one_shot: dict[bytes, None] = {}
+        self._bindings: dict[bytes, dict[int, Bindings]] = {}
+
+    def note(self, envelope: Envelope, lsn: int) -> None:
+        """Take a frame as the producer's last."""
+        key = envelope.producer_id
+        one_shot = bool(envelope.flags & FLAG_ONE_SHOT)
+        self.states[key] = ProducerState(
+            envelope.epoch, envelope.sequence, envelope.crc, lsn, one_shot
+        )
+        if one_shot:
+            self.one_shot.pop(key, None)
+            self.one_shot[key] = None
+            if len(self.one_shot) > self._one_shot_max:
+                oldest = next(iter(self.one_shot))
+                del self.one_shot[oldest], self.states[oldest]
+
+    def retire_bindings(self, envelope: Envelope) -> None:
+        """Forget what no later frame can use, after a frame was applied."""
+        epochs = self._bindings.get(envelope.producer_id)
+        if not epochs:
+            return
+        if envelope.flags & FLAG_ONE_SHOT:
+            epochs.pop(envelope.epoch, None)
+        elif len(epochs) > 1:
+            for old in [epoch for epoch in epochs if epoch < envelope.epoch]:
+                del epochs[old]
+        if not epochs:
+            del self._bindings[envelope.producer_id]
+
+    def bind(self, producer_id: bytes, epoch: int, slots: Mapping[int, int]) -> None:
+        """Bind slots of a producer's epoch."""
+        if len(producer_id) != 16 or any(not 0 <= slot < 1 << 32 for slot in slots):
+            raise InvalidArgument("cannot bind: got a bad producer id or slot, want 16 bytes, u32")
+        epochs = self._bindings.setdefault(producer_id, {})
+        epochs.setdefault(epoch, Bindings(epoch)).put(slots)
+
+    def bindings(self, producer_id: bytes, epoch: int) -> Bindings:
+        """Bindings of a producer's epoch, empty when there are none."""
+        return self._bindings.get(producer_id, {}).get(epoch) or Bindings(epoch)
+
+    def bound(self) -> list[tuple[bytes, Bindings]]:
+        """All bindings, to be written later; call under the engine's lock."""
+        return [(key, b) for key, epochs in self._bindings.items() for b in epochs.values()]
+
+    def load(self, table: Table) -> None:
+        """Take the arrays of a manifest."""
+        names = ("epoch", "sequence", "crc", "lsn", "one_shot")
+        columns = [table[f"producer_{name}"].tolist() for name in names]
+        for key, *facts in zip(ids_of(table["producer_id"]), *columns, strict=True):
+            epoch, sequence, crc, lsn, one_shot = facts
+            self.states[key] = ProducerState(epoch, sequence, crc, lsn, bool(one_shot))
+            if one_shot:
+                self.one_shot[key] = None
+        bound: dict[tuple[bytes, int], dict[int, int]] = {}
+        columns = [table[f"binding_{name}"].tolist() for name in ("epoch", "slot", "stream")]
+        keys = ids_of(table["binding_producer"])
+        for key, epoch, slot, stream in zip(keys, *columns, strict=True):
+            bound.setdefault((key, epoch), {})[slot] = stream
+        for (key, epoch), slots in bound.items():
+            self.bind(key, epoch, slots)
+
+
+def producer_columns(
+    states: Mapping[bytes, ProducerState], bound: Sequence[tuple[bytes, Bindings]]
+) -> Table:
+    """Arrays for the manifest.
+
+    Parameters
+    ----------
+    states : mapping
+        As of the checkpoint.
+    bound : sequence
+        From :meth:`Producers.bound` at the same moment.
+
+    Returns
+    -------
+    dict of str to array
+    """
+    rows = list(states.values())
+    slots = [
+        (key, bindings.epoch, slot, stream)
+        for key, bindings in bound
+        for slot, stream in bindings.items().items()
+    ]
+    return {
+        "producer_id": np.array(list(states), EVENT_ID_DTYPE),
+        "producer_epoch": np.array([s.epoch for s in rows], np.uint64),
+        "producer_sequence": np.array([s.sequence for s in rows], np.uint64),
+        "producer_crc": np.array([s.crc for s in rows], np.uint32),
+        "producer_lsn": np.array([s.lsn for s in rows], np.uint64),
+        "producer_one_shot": np.array([s.one_shot for s in rows], np.uint8),
+        "binding_producer": np.array([b[0] for b in slots], EVENT_ID_DTYPE),
+        "binding_epoch": np.array([b[1] for b in slots], np.uint64),
+        "binding_slot": np.array([b[2] for b in slots], np.uint32),
+        "binding_stream": np.array([b[3] for b in slots], np.uint32),
+    }
+
+
+def ids_of(column: np.ndarray[tuple[int, ...], np.dtype[np.void]]) -> list[bytes]:
+    """16-byte ids of a V16 column.
+
+    Parameters
+    ----------
+    column : V16, shape (n,)
+
+    Returns
+    -------
+    list of bytes
+    """
+    whole = column.tobytes()
+    return [whole[i : i + 16] for i in range(0, len(whole), 16)]

@@ -1,0 +1,284 @@
+"""Reads over all places that hold rows of a stream: segments, a frozen head, the front head.
+
+Rows are decoded in time order and only as far as the answer needs: a bounded read stops as soon
+as no place left can hold a row before the last one it gives.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage_engine.columns import (
+    Rows,
+    join_rows,
+    newest_per_time,
+    null_column,
+    revisions,
+    sort_by_time,
+)
+from storage_engine.errors import InvalidArgument
+from storage_engine.events import event_rule, sort_events
+from storage_engine.sample import (
+    EVENT_ID_DTYPE,
+    SERIES_VALUE,
+    Column,
+    ColumnData,
+    EventColumns,
+    SampleColumns,
+)
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.reader import Directory, SegmentReader
+from storage_engine.state import View
+from storage_engine.streams import StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is asked of a stream: start <= time < end, and how many rows from which end."""
+
+    start_ns: int
+    end_ns: int
+    known_at_lsn: int | None = None
+    max_count: int | None = None
+    backward: bool = False
+
+    def cut(self, rows: Rows) -> Rows:
+        """Rows inside, of rows in time order."""
+        begin = int(np.searchsorted(rows.timestamp_ns, self.start_ns, "left"))
+        end = int(np.searchsorted(rows.timestamp_ns, self.end_ns, "left"))
+        rows = rows.take(slice(begin, end))
+        if self.known_at_lsn is None:
+            return rows
+        known = rows.stamp >> np.uint64(1) <= np.uint64(max(self.known_at_lsn, 0))
+        return rows if known.all() else rows.take(known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    directory: Directory
+    index: int
+
+
+class _Places:
+    """Segments and runs of a stream, opened in time order from the side the read starts at."""
+
+    def __init__(self, reader: SegmentReader, view: View, window: Window) -> None:
+        self._reader = reader
+        self._stream_id = view.info.id
+        self._window = window
+        self._heap: list[tuple[int, int, SegmentInfo | _Run]] = []
+        self._count = 0
+        for info in view.segments:
+            self._push(info.first, info.last, info.lsn_min, info)
+
+    def _push(self, first: int, last: int, lsn_min: int, place: SegmentInfo | _Run) -> None:
+        window = self._window
+        if first >= window.end_ns or last < window.start_ns:
+            return
+        if window.known_at_lsn is not None and lsn_min > window.known_at_lsn:
+            return
+        self._count += 1
+        key = -last if window.backward else first
+        heapq.heappush(self._heap, (key, self._count, place))
+
+    def frontier(self) -> int | None:
+        """First (backward: last) time that an unopened place may hold; None when all are open."""
+        if not self._heap:
+            return None
+        key = self._heap[0][0]
+        return -key if self._window.backward else key
+
+    def open_next(self) -> Rows | None:
+        """Open the next place: a segment gives its runs, a run gives rows."""
+        place = heapq.heappop(self._heap)[2]
+        if isinstance(place, SegmentInfo):
+            directory = self._reader.directory(place)
+            if directory is not None:
+                table, runs = directory.table, directory.runs_of(self._stream_id)
+                for index in range(runs.start, runs.stop):
+                    first, last = int(table["run_first"][index]), int(table["run_last"][index])
+                    lsn_min = int(table["run_stamp_min"][index]) >> 1
+                    self._push(first, last, lsn_min, _Run(directory, index))
+            return None
+        table = place.directory.table
+        block = self._reader.block(place.directory, int(table["run_block"][place.index]))
+        if block is None:
+            return None
+        start = int(table["run_start"][place.index])
+        stop = start + int(table["run_rows"][place.index])
+        return self._window.cut(block.take(slice(start, stop)))
+
+
+def _beyond(parts: Sequence[Rows], frontier: int | None, *, backward: bool) -> list[Rows]:
+    """Rows that no unopened place can come before (backward: after)."""
+    if frontier is None:
+        return list(parts)
+    if backward:
+        return [
+            p.take(slice(int(np.searchsorted(p.timestamp_ns, frontier, "right")), None))
+            for p in parts
+        ]
+    return [p.take(slice(0, int(np.searchsorted(p.timestamp_ns, frontier, "left")))) for p in parts]
+
+
+def _resolve(parts: Sequence[Rows], *, all_revisions: bool) -> Rows | None:
+    held = [part for part in parts if len(part)]
+    if not held:
+        return None
+    rows = revisions(sort_by_time(join_rows(held)))
+    return rows if all_revisions else newest_per_time(rows)
+
+
+def read_samples(
+    reader: SegmentReader, view: View, window: Window, *, all_revisions: bool = False
+) -> SampleColumns:
+    """Samples of a series.
+
+    Parameters
+    ----------
+    reader : SegmentReader
+    view : View
+    window : Window
+    all_revisions : bool
+        Every kept revision instead of the newest per time.
+
+    Returns
+    -------
+    SampleColumns
+        Ascending, or descending for a backward window.
+    """
+    info = view.info
+    parts: list[Rows] = []
+    for captured in view.heads:
+        rows = captured.head.samples(captured, info.value_type)
+        if rows is not None:
+            parts.append(window.cut(rows))
+    places = _Places(reader, view, window)
+    want = window.max_count
+    tried = 0
+    while (frontier := places.frontier()) is not None:
+        if want is not None:
+            ready = _beyond(parts, frontier, backward=window.backward)
+            count = sum(map(len, ready))
+            if count >= max(want, 2 * tried):
+                found = _resolve(ready, all_revisions=all_revisions)
+                if found is not None and len(found) >= want:
+                    return _samples(_limited(found, window), info)
+                tried = max(count, 1)
+        opened = places.open_next()
+        if opened is not None:
+            parts.append(opened)
+    found = _resolve(parts, all_revisions=all_revisions)
+    if found is None:
+        return _samples(empty_rows(info), info)
+    return _samples(_limited(found, window), info)
+
+
+def _limited(rows: Rows, window: Window) -> Rows:
+    if window.backward:
+        rows = rows.take(slice(None, None, -1))
+    return rows if window.max_count is None else rows.take(slice(0, window.max_count))
+
+
+def _samples(rows: Rows, info: StreamInfo) -> SampleColumns:
+    quality = rows.quality
+    if quality is None:
+        raise InvalidArgument(f"cannot read samples: got event stream {info.id}, want a series")
+    return SampleColumns(rows.timestamp_ns, quality, rows.data[0], rows.stamp >> np.uint64(1))
+
+
+def empty_rows(info: StreamInfo) -> Rows:
+    """No rows, with the columns of a stream.
+
+    Parameters
+    ----------
+    info : StreamInfo
+
+    Returns
+    -------
+    Rows
+    """
+    series = [column.name for column in info.columns] == [SERIES_VALUE]
+    columns = tuple(
+        ColumnData(column.type, null_column(column.type, 0).value) for column in info.columns
+    )
+    return Rows(
+        np.empty(0, np.int64),
+        np.empty(0, np.uint64),
+        np.empty(0, np.uint32) if series else None,
+        np.empty(0, EVENT_ID_DTYPE),
+        columns,
+    )
+
+
+def gather_events(reader: SegmentReader, view: View, window: Window) -> Rows | None:
+    """All event rows of a window, every delivery, in (time, id, stamp) order.
+
+    Parameters
+    ----------
+    reader : SegmentReader
+    view : View
+    window : Window
+
+    Returns
+    -------
+    Rows or None
+    """
+    parts: list[Rows] = []
+    places = _Places(reader, view, window)
+    while places.frontier() is not None:
+        opened = places.open_next()
+        if opened is not None:
+            parts.append(opened)
+    for captured in view.heads:
+        parts += [window.cut(sort_by_time(chunk)) for chunk in captured.events]
+    held = [part for part in parts if len(part)]
+    return sort_events(join_rows(held)) if held else None
+
+
+def read_events(
+    reader: SegmentReader,
+    view: View,
+    window: Window,
+    *,
+    columns: Sequence[str] | None,
+    conflicts: bool,
+) -> EventColumns:
+    """Events of a stream in (time, id) order, one per key.
+
+    Parameters
+    ----------
+    reader : SegmentReader
+    view : View
+    window : Window
+    columns : sequence of str, optional
+        Names to give; all by default.
+    conflicts : bool
+        Also give later events of a known key with other content, behind the first.
+
+    Returns
+    -------
+    EventColumns
+    """
+    info = view.info
+    names = {column.name: place for place, column in enumerate(info.columns)}
+    chosen = list(names) if columns is None else list(columns)
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise InvalidArgument(
+            f"cannot read events: got columns {unknown}, want some of {list(names)}",
+            stream_id=info.id,
+        )
+    rows = gather_events(reader, view, window)
+    rows = empty_rows(info) if rows is None else event_rule(rows, conflicts=conflicts)
+    assert rows.event_id is not None, "event rows have an id"
+    data = {name: _column(rows, names[name], info.columns[names[name]]) for name in chosen}
+    return EventColumns(rows.timestamp_ns, rows.event_id, data, rows.stamp >> np.uint64(1))
+
+
+def _column(rows: Rows, place: int, column: Column) -> ColumnData:
+    if place < len(rows.data):
+        return rows.data[place]
+    return null_column(column.type, len(rows))

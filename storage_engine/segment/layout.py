@@ -1,0 +1,134 @@
+"""A segment as constants: docs/format/segment.md in Python."""
+
+import struct
+from dataclasses import dataclass
+
+from storage_engine.checksum import crc32c
+from storage_engine.errors import CorruptData, UnsupportedFormat
+
+VERSION = 1
+HEADER_MAGIC = b"LHSEGMT1"
+TRAILER_MAGIC = b"LHSEGEND"
+EDGE_BYTES = 64
+DIRECTORY = "segments"
+
+_EDGE = struct.Struct("<8sII16sQQQI")
+_CRC = struct.Struct("<I")
+assert _EDGE.size + _CRC.size == EDGE_BYTES, "header and trailer have 64 bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """A live segment, as the manifest lists it.
+
+    Attributes
+    ----------
+    id : int
+        Never reused.
+    partition : str
+        ``2026-11-22``, ``2026-11`` or ``2026``.
+    retention_class : str
+    size : int
+        Bytes of the file.
+    rows : int
+    first, last : int
+        Times in nanoseconds, inclusive.
+    lsn_min, lsn_max : int
+    """
+
+    id: int
+    partition: str
+    retention_class: str
+    size: int
+    rows: int
+    first: int
+    last: int
+    lsn_min: int
+    lsn_max: int
+
+    @property
+    def path(self) -> str:
+        """Where the file lies below the store."""
+        return segment_path(self.partition, self.id)
+
+
+def segment_path(partition: str, segment_id: int) -> str:
+    """Path of a segment below the store.
+
+    Parameters
+    ----------
+    partition : str
+    segment_id : int
+
+    Returns
+    -------
+    str
+    """
+    return f"{DIRECTORY}/{partition}/{segment_id:016x}.segment"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Header or trailer of a segment.
+
+    ``number`` is the header's size, or the directory's crc32c; ``offset`` and ``length`` are those
+    of the directory, zero in the header.
+    """
+
+    incarnation: bytes
+    segment_id: int
+    number: int
+    offset: int = 0
+    length: int = 0
+
+    def encode(self, magic: bytes) -> bytes:
+        """64 bytes."""
+        body = _EDGE.pack(
+            magic,
+            VERSION,
+            self.number,
+            self.incarnation,
+            self.segment_id,
+            self.offset,
+            self.length,
+            0,
+        )
+        return body + _CRC.pack(crc32c(body))
+
+
+def decode_edge(data: bytes, magic: bytes, *, at: str) -> Edge:
+    """Read a header or trailer.
+
+    Parameters
+    ----------
+    data : bytes
+    magic : bytes
+        Which of the two.
+    at : str
+        For messages.
+
+    Returns
+    -------
+    Edge
+
+    Raises
+    ------
+    CorruptData
+        When magic or checksum does not hold.
+    UnsupportedFormat
+        When a newer version wrote it.
+    """
+    if len(data) != EDGE_BYTES or data[:8] != magic:
+        raise CorruptData(f"cannot read segment: got no {magic.decode()}, at {at}", path=at)
+    (crc,) = _CRC.unpack_from(data, _EDGE.size)
+    found = crc32c(data[: _EDGE.size])
+    if found != crc:
+        raise CorruptData(
+            f"cannot read segment: crc32c is {found:#010x}, want {crc:#010x}, at {at}", path=at
+        )
+    _, version, number, incarnation, segment_id, offset, length, _ = _EDGE.unpack_from(data)
+    if version != VERSION:
+        raise UnsupportedFormat(
+            f"cannot read segment: got version {version}, want {VERSION}, at {at}", path=at
+        )
+    return Edge(incarnation, segment_id, number, offset, length)

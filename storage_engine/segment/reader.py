@@ -1,0 +1,185 @@
+"""Sealed files back into rows. Damage is named in the findings and served around."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage_engine.block import BlockIdentity, decode_block
+from storage_engine.cache import ByteCache
+from storage_engine.checksum import crc32c
+from storage_engine.columns import STRINGS, Rows
+from storage_engine.config import EngineConfig
+from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
+from storage_engine.filesystem import File, FileSystem
+from storage_engine.findings import Findings
+from storage_engine.segment.layout import (
+    EDGE_BYTES,
+    HEADER_MAGIC,
+    TRAILER_MAGIC,
+    SegmentInfo,
+    decode_edge,
+)
+from storage_engine.table import Table, decode_table
+
+_DIRECTORY_BYTES_MAX = 1 << 30
+_NEEDED = (
+    *("block_offset", "block_length", "block_rows", "run_stream", "run_block", "run_start"),
+    *("run_rows", "run_first", "run_last", "run_stamp_min", "run_stamp_max", "run_flags"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What a segment holds, run by run."""
+
+    info: SegmentInfo
+    incarnation: bytes
+    table: Table
+
+    def runs_of(self, stream_id: int) -> slice:
+        """Rows of the run columns that belong to a stream."""
+        streams = self.table["run_stream"]
+        begin = int(np.searchsorted(streams, np.uint32(stream_id), "left"))
+        return slice(begin, int(np.searchsorted(streams, np.uint32(stream_id), "right")))
+
+
+class SegmentReader:
+    """Reads of all segments of a store, with bounded caches. Safe for many threads.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    config : EngineConfig
+    findings : Findings
+    """
+
+    def __init__(self, fs: FileSystem, config: EngineConfig, findings: Findings) -> None:
+        self._fs = fs
+        self._findings = findings
+        self._directories: ByteCache[Directory] = ByteCache(config.directory_cache_bytes)
+        self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
+        self._files: OrderedDict[int, File] = OrderedDict()
+        self._files_max = config.open_files_max
+        self._lock = threading.Lock()
+        self._aside: set[int] = set()
+
+    def _read(self, info: SegmentInfo, offset: int, size: int) -> bytes:
+        # Reads happen under the lock so that no file is closed below a reader.
+        with self._lock:
+            file = self._files.get(info.id)
+            if file is None:
+                file = self._files[info.id] = self._fs.open_read(info.path)
+                if len(self._files) > self._files_max:
+                    self._files.popitem(last=False)[1].close()
+            else:
+                self._files.move_to_end(info.id)
+            return file.read_at(offset, size)
+
+    def directory(self, info: SegmentInfo) -> Directory | None:
+        """Directory of a segment, or None when the segment had to be set aside."""
+        if info.id in self._aside:
+            return None
+        found = self._directories.get(info.id)
+        if found is not None:
+            return found
+        try:
+            found = self.load_directory(info)
+        except (DataError, DiskError) as error:
+            self._aside.add(info.id)
+            self._findings.add(info.path, 0, f"segment set aside: {error}")
+            return None
+        size = sum(column.nbytes for column in found.table.values())
+        self._directories.put(info.id, found, size)
+        return found
+
+    def load_directory(self, info: SegmentInfo) -> Directory:
+        """Read and check header, trailer and directory.
+
+        Raises
+        ------
+        CorruptData, UnsupportedFormat, DiskError
+        """
+        at = info.path
+        header = decode_edge(self._read(info, 0, EDGE_BYTES), HEADER_MAGIC, at=at)
+        end = info.size - EDGE_BYTES
+        trailer = decode_edge(self._read(info, end, EDGE_BYTES), TRAILER_MAGIC, at=at)
+        same = header.incarnation == trailer.incarnation
+        if not same or header.segment_id != info.id or trailer.segment_id != info.id:
+            raise CorruptData(
+                f"cannot read segment: got id {header.segment_id}, want {info.id}, at {at}", path=at
+            )
+        if trailer.offset + trailer.length != end or trailer.length > _DIRECTORY_BYTES_MAX:
+            raise CorruptData(f"cannot read segment: got a bad directory place, at {at}", path=at)
+        data = self._read(info, trailer.offset, trailer.length)
+        if len(data) != trailer.length or crc32c(data) != trailer.number:
+            raise CorruptData(f"cannot read directory: got a bad crc32c, at {at}", path=at)
+        table = decode_table(data, at=at)
+        missing = [name for name in _NEEDED if name not in table]
+        if missing:
+            raise CorruptData(f"cannot read directory: got no {missing}, at {at}", path=at)
+        return Directory(info, header.incarnation, table)
+
+    def block(self, directory: Directory, number: int) -> Rows | None:
+        """Decode a block, or None when it is damaged (then it is named in the findings)."""
+        info, table = directory.info, directory.table
+        key = (info.id, number)
+        rows = self._blocks.get(key)
+        if rows is not None:
+            return rows
+        offset = int(table["block_offset"][number])
+        first = int(table["run_stream"][table["run_block"] == number].min())
+        identity = BlockIdentity(directory.incarnation, info.id, number, first)
+        try:
+            data = self._read(info, offset, int(table["block_length"][number]))
+            rows = decode_block(data, identity, at=f"{info.path} block {number}")
+            want = int(table["block_rows"][number])
+            if len(rows) != want:
+                raise CorruptData(f"cannot read block: got {len(rows)} rows, want {want}")
+        except (CorruptData, UnsupportedFormat, DiskError) as error:
+            self._findings.add(info.path, offset, str(error))
+            return None
+        self._blocks.put(key, rows, rows_bytes(rows))
+        return rows
+
+    def verify(self, infos: Mapping[int, SegmentInfo]) -> None:
+        """Read every block of segments; damage lands in the findings."""
+        for info in infos.values():
+            self._aside.discard(info.id)
+            directory = self.directory(info)
+            if directory is not None:
+                for number in range(len(directory.table["block_rows"])):
+                    self.block(directory, number)
+
+    def forget(self) -> None:
+        """Drop all caches, so that the next read sees the disk."""
+        self._directories.clear()
+        self._blocks.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            while self._files:
+                self._files.popitem()[1].close()
+
+
+def rows_bytes(rows: Rows) -> int:
+    """Memory of decoded rows, strings estimated.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    Returns
+    -------
+    int
+    """
+    total = rows.timestamp_ns.nbytes + rows.stamp.nbytes
+    total += 0 if rows.quality is None else rows.quality.nbytes
+    total += 0 if rows.event_id is None else rows.event_id.nbytes
+    for column in rows.data:
+        total += column.value.nbytes + (60 * len(column) if column.type in STRINGS else 0)
+    return total

@@ -1,0 +1,177 @@
+"""Rows into one segment file: blocks first, then directory and trailer, then its final name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from storage_engine.block import BlockIdentity, encode_block
+from storage_engine.checksum import crc32c
+from storage_engine.columns import Rows
+from storage_engine.filesystem import FileSystem
+from storage_engine.sample import EVENT_ID_DTYPE, UInt32Array
+from storage_engine.segment.layout import (
+    DIRECTORY,
+    EDGE_BYTES,
+    HEADER_MAGIC,
+    TRAILER_MAGIC,
+    Edge,
+    SegmentInfo,
+    segment_path,
+)
+from storage_engine.segment.summary import summarize
+from storage_engine.streams import StreamInfo, schema_columns
+from storage_engine.table import Table, encode_table, json_column
+
+_ALIGN = 8
+
+
+@dataclass(slots=True)
+class _Totals:
+    rows: int = 0
+    first: int = 2**63 - 1
+    last: int = -(2**63)
+    stamp_min: int = 2**64 - 1
+    stamp_max: int = 0
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    runs: list[Table] = field(default_factory=list)
+    streams: set[int] = field(default_factory=set)
+
+
+class SegmentWriter:
+    """One segment in the making.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    incarnation : bytes
+        16 bytes of the store.
+    segment_id : int
+    partition, retention_class : str
+    """
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        incarnation: bytes,
+        segment_id: int,
+        partition: str,
+        retention_class: str,
+    ) -> None:
+        self._fs = fs
+        self._incarnation = incarnation
+        self._id = segment_id
+        self._partition = partition
+        self._class = retention_class
+        self._path = segment_path(partition, segment_id)
+        self._totals = _Totals()
+        fs.make_directories(f"{DIRECTORY}/{partition}")
+        if fs.exists(self._path + ".new"):
+            fs.remove(self._path + ".new")
+        self._file = fs.create(self._path + ".new")
+        self._offset = 0
+        self._put(Edge(incarnation, segment_id, EDGE_BYTES).encode(HEADER_MAGIC))
+
+    def _put(self, data: bytes) -> None:
+        self._file.append(data)
+        self._offset += len(data)
+
+    def add(self, stream: UInt32Array, rows: Rows) -> None:
+        """Write one block.
+
+        Parameters
+        ----------
+        stream : uint32, shape (n,)
+            Stream of each row, ascending.
+        rows : Rows
+            n rows of one column set, ordered by (stream, time, stamp).
+        """
+        totals, block = self._totals, len(self._totals.blocks)
+        identity = BlockIdentity(self._incarnation, self._id, block, int(stream[0]))
+        data = encode_block(rows, identity)
+        totals.blocks.append((self._offset, len(data), len(rows)))
+        self._put(data + bytes(-len(data) % _ALIGN))
+        starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
+        runs = summarize(rows, starts)
+        runs |= {
+            "run_stream": stream[starts],
+            "run_block": np.full(len(starts), block, np.uint32),
+            "run_start": starts.astype(np.uint32),
+            "run_rows": np.diff(np.append(starts, len(rows))).astype(np.uint32),
+        }
+        totals.runs.append(runs)
+        totals.streams.update(runs["run_stream"].tolist())
+        totals.rows += len(rows)
+        totals.first = min(totals.first, int(runs["run_first"].min()))
+        totals.last = max(totals.last, int(runs["run_last"].max()))
+        totals.stamp_min = min(totals.stamp_min, int(runs["run_stamp_min"].min()))
+        totals.stamp_max = max(totals.stamp_max, int(runs["run_stamp_max"].max()))
+
+    def finish(self, streams: Mapping[int, StreamInfo]) -> SegmentInfo:
+        """Write directory and trailer, sync, and give the file its name.
+
+        Parameters
+        ----------
+        streams : mapping of int to StreamInfo
+            At least the streams that have rows here.
+
+        Returns
+        -------
+        SegmentInfo
+        """
+        totals = self._totals
+        info = SegmentInfo(
+            id=self._id,
+            partition=self._partition,
+            retention_class=self._class,
+            size=0,
+            rows=totals.rows,
+            first=totals.first,
+            last=totals.last,
+            lsn_min=totals.stamp_min >> 1,
+            lsn_max=totals.stamp_max >> 1,
+        )
+        directory = encode_table(self._directory(info, streams))
+        offset = self._offset
+        self._put(directory)
+        edge = Edge(self._incarnation, self._id, crc32c(directory), offset, len(directory))
+        self._put(edge.encode(TRAILER_MAGIC))
+        self._file.sync()
+        self._file.close()
+        self._fs.rename(self._path + ".new", self._path)
+        self._fs.sync_directory(f"{DIRECTORY}/{self._partition}")
+        return SegmentInfo(
+            **{n: getattr(info, n) for n in SegmentInfo.__dataclass_fields__ if n != "size"},
+            size=self._offset,
+        )
+
+    def _directory(self, info: SegmentInfo, streams: Mapping[int, StreamInfo]) -> Table:
+        totals = self._totals
+        runs = {name: np.concatenate([t[name] for t in totals.runs]) for name in totals.runs[0]}
+        order = np.lexsort((runs["run_block"], runs["run_first"], runs["run_stream"]))
+        present = [streams[stream_id] for stream_id in sorted(totals.streams)]
+        schema, schemas = schema_columns(present)
+        blocks = np.array(totals.blocks, np.uint64).reshape(-1, 3)
+        facts = {
+            name: getattr(info, name)
+            for name in SegmentInfo.__dataclass_fields__
+            if name not in {"id", "size"}
+        }
+        return {
+            "block_offset": blocks[:, 0],
+            "block_length": blocks[:, 1].astype(np.uint32),
+            "block_rows": blocks[:, 2].astype(np.uint32),
+            **{name: values[order] for name, values in runs.items()},
+            "stream_id": np.array([info.id for info in present], np.uint32),
+            "stream_uuid": np.array([s.uuid for s in present], EVENT_ID_DTYPE),
+            "stream_kind": np.array([s.kind for s in present], np.uint8),
+            "stream_schema": schema,
+            "schemas": json_column(schemas),
+            "facts": json_column(facts),
+        }
+
+    def discard(self) -> None:
+        """Give up an unfinished file: close and remove it; its rows are still in the log."""
+        self._file.close()
+        if self._fs.exists(self._path + ".new"):
+            self._fs.remove(self._path + ".new")

@@ -1,0 +1,189 @@
+"""What the engine holds in memory: streams, producers, heads, segments, and how a frame joins it.
+
+Everything here changes under the engine's lock only; replay and live appends use the same calls.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage_engine.columns import STRINGS
+from storage_engine.config import EngineConfig
+from storage_engine.errors import LimitExceeded
+from storage_engine.frame import FLAG_ONE_SHOT
+from storage_engine.head import Captured, Head
+from storage_engine.newest import PRESENT, Newest
+from storage_engine.prepare import Prepared, stamped
+from storage_engine.producers import Bindings, Producers, ProducerState
+from storage_engine.record_times import RecordTimes
+from storage_engine.sample import Int64Array, UInt64Array
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.streams import StreamInfo, StreamTable
+
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A frame in the log that may not be durable yet, and so is in no head."""
+
+    lsn: int
+    prepared: Prepared
+    record_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A full head and the rest of the store's state as of its last record."""
+
+    head: Head
+    checkpoint_lsn: int
+    states: dict[bytes, ProducerState]
+    bound: list[tuple[bytes, Bindings]]
+    newest: Newest
+    texts: dict[int, object]
+    times: tuple[UInt64Array, Int64Array]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All places that hold rows of a stream, at one moment; oldest first."""
+
+    info: StreamInfo
+    segments: tuple[SegmentInfo, ...]
+    heads: tuple[Captured, ...]
+
+
+class State:
+    """The store in memory.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self.streams = StreamTable()
+        self.producers = Producers(config.one_shot_producers_max)
+        self.applied: dict[bytes, ProducerState] = {}
+        step_ns = config.record_time_step_ms * _NS_PER_MS
+        self.times = RecordTimes(step_ns, config.record_times_max)
+        self.newest = Newest.empty(64)
+        self.front = Head(config.head_bytes_max, 1, 64)
+        self.frozen: tuple[Frozen, ...] = ()
+        self.segments: tuple[SegmentInfo, ...] = ()
+        self.pending: deque[Pending] = deque()
+        self.pending_rows = 0
+        self.pending_bytes = 0
+        self.applied_lsn = 0
+        self.next_segment_id = 1
+        self.newest_event_ns: dict[int, int] = {}
+
+    def make_room(self, rows: int, size_bytes: int, *, frozen_max: int) -> None:
+        """See to it that the front head takes the pending frames and this one.
+
+        Raises
+        ------
+        LimitExceeded
+            When the heads are full and the flush is behind.
+        """
+        rows += self.pending_rows
+        if self.front.has_room(rows, size_bytes + self.pending_bytes):
+            return
+        if self.front.empty:
+            self.front = self._new_front(rows)
+            return
+        if len(self.frozen) >= frozen_max:
+            raise LimitExceeded(
+                f"cannot append frame: got {rows} rows for a head of "
+                f"{self._config.head_bytes_max} bytes that is full, want the flush to catch up"
+            )
+        self.freeze(rows)
+
+    def _new_front(self, rows: int) -> Head:
+        head = Head(self._config.head_bytes_max, rows, self.streams.id_end)
+        for stream_id, text in self.newest_texts().items():
+            self.newest.cell[stream_id] = head.intern(text)
+        return head
+
+    def newest_texts(self) -> dict[int, object]:
+        """Newest value of every series of strings."""
+        newest, types = self.newest, self.streams.types
+        end = min(len(types), len(newest.flags))
+        strings = np.isin(types[:end], [int(value_type) for value_type in STRINGS])
+        ids = np.flatnonzero(strings & ((newest.flags[:end] & PRESENT) != 0)).tolist()
+        return {i: self.front.text(int(newest.cell[i])) for i in ids}
+
+    def freeze(self, rows_min: int = 1) -> Frozen:
+        """Put a new head in front; the old one waits for its flush, and is read meanwhile."""
+        frozen = Frozen(
+            self.front,
+            self.applied_lsn,
+            dict(self.applied),
+            self.producers.bound(),
+            self.newest.copy(),
+            self.newest_texts(),
+            self.times.columns(),
+        )
+        self.front = self._new_front(rows_min)
+        self.frozen = (*self.frozen, frozen)
+        return frozen
+
+    def enqueue(self, pending: Pending) -> None:
+        """Take a frame that was handed to the log."""
+        prepared = pending.prepared
+        self.producers.note(prepared.envelope, pending.lsn)
+        self.pending.append(pending)
+        self.pending_rows += prepared.rows
+        self.pending_bytes += prepared.size_bytes
+        for part in prepared.events:
+            last = int(part.rows.timestamp_ns.max())
+            have = self.newest_event_ns.get(part.stream_id)
+            if have is not None:
+                self.newest_event_ns[part.stream_id] = max(last, have)
+
+    def drain(self, durable_lsn: int) -> None:
+        """Put frames into the front head as far as they are durable."""
+        while self.pending and self.pending[0].lsn <= durable_lsn:
+            pending = self.pending.popleft()
+            self.pending_rows -= pending.prepared.rows
+            self.pending_bytes -= pending.prepared.size_bytes
+            self.apply(pending)
+
+    def apply(self, pending: Pending) -> None:
+        """Put a durable frame into the front head."""
+        prepared, head = pending.prepared, self.front
+        stamp = pending.lsn * 2 + int(prepared.observed)
+        end = self.streams.id_end
+        self.newest.grow(end)
+        for part in prepared.samples:
+            head.append_samples(part, stamp, self.newest, end)
+        for events in prepared.events:
+            head.append_events(stamped(events, stamp))
+        if head.oldest_ns is None and (prepared.samples or prepared.events):
+            head.oldest_ns = pending.record_time_ns
+        key = prepared.envelope.producer_id
+        self.applied[key] = ProducerState(
+            prepared.envelope.epoch,
+            prepared.envelope.sequence,
+            prepared.envelope.crc,
+            pending.lsn,
+            one_shot=bool(prepared.envelope.flags & FLAG_ONE_SHOT),
+        )
+        if len(self.applied) > 2 * len(self.producers.states) + 64:
+            self.applied = {k: s for k, s in self.applied.items() if k in self.producers.states}
+        self.producers.retire_bindings(prepared.envelope)
+        self.note_record(pending.lsn, pending.record_time_ns)
+
+    def note_record(self, lsn: int, record_time_ns: int) -> None:
+        """Take note that a record is applied."""
+        self.applied_lsn = max(self.applied_lsn, lsn)
+        self.times.add(lsn, record_time_ns)
+
+    def view(self, info: StreamInfo) -> View:
+        """Places that hold rows of a stream now."""
+        heads = (*(frozen.head for frozen in self.frozen), self.front)
+        captured = tuple(head.capture(info.id) for head in heads)
+        return View(info, self.segments, captured)
