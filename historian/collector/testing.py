@@ -1,4 +1,4 @@
-"""The far side of a collector for tests: a real HTTP server that keeps frames as the engine would."""
+"""The far side of a collector for tests: a real HTTP server that keeps frames like an engine."""
 
 import asyncio
 import contextlib
