@@ -235,7 +235,7 @@ class _Replay:
             what = f"bytes {place.offset} to {place.end} are no sound records"
             self.result.findings.append(Finding(path, place.offset, what, place.end - place.offset))
         if lost_to > self.last:
-            self.lost(path, bad[0].offset if bad else at, lost_to, "acknowledged, and not readable")
+            self.lost(path, bad[0].offset if bad else at, lost_to, "acknowledged, and not to be found")
 
     def lost(self, path: str, offset: int, lost_to: int, why: str) -> None:
         what = f"lsn {self.last + 1} to {lost_to} are lost: {why}"
