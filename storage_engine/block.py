@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _HEAD = struct.Struct("<IIHH")
 _ENTRY = struct.Struct("<BBBBHHIII")
 _IDENTITY = struct.Struct("<16sQII")
 _TIME, _STAMP, _QUALITY, _EVENT_ID, _DATA = range(5)
-_FIXED = {
+_FIXED: dict[int, np.dtype[Any]] = {
     _TIME: np.dtype(np.int64),
     _STAMP: np.dtype(np.uint64),
     _QUALITY: np.dtype(np.uint32),
@@ -106,11 +107,12 @@ def _decode_values(value_type: ValueType, codec: int, body: memoryview, rows: in
         dtype = np.dtype(np.uint8) if value_type is ValueType.BOOL else DTYPES[value_type]
         values = decode_numbers(codec, body, rows, dtype)
         return values.view(np.bool_) if value_type is ValueType.BOOL else values
-    texts: list[bytes] | list[str] = decode_strings(codec, body, rows)
+    raw = decode_strings(codec, body, rows)
+    texts: list[bytes] | list[str] = raw
     if value_type is not ValueType.BYTES:
         # Few distinct strings are the rule: each is decoded once.
-        known = {text: text.decode("utf-8", "surrogatepass") for text in set(texts)}  # type: ignore[union-attr]
-        texts = [known[text] for text in texts]  # type: ignore[index]
+        known = {text: text.decode("utf-8", "surrogatepass") for text in set(raw)}
+        texts = [known[text] for text in raw]
     out = np.empty(rows, np.object_)
     out[:] = texts
     return out

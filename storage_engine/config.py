@@ -68,7 +68,7 @@ class EngineConfig:
             lowest = 0 if name in {"free_bytes_min", "flush_age_s", "record_time_step_ms"} else 1
             if not isinstance(value, int) or value < lowest:
                 raise InvalidArgument(
-                    f"cannot take engine setting {name}: got {value!r}, want an integer >= {lowest}",
+                    f"cannot take engine setting {name}: got {value!r}, want int >= {lowest}",
                     setting=name,
                     got=value,
                 )

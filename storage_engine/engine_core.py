@@ -59,7 +59,7 @@ class EngineCore:
         self._wal: Wal | None = None
         found = load_store(fs, config, self._found, self._state, self._reader)
         self.incarnation = found.incarnation
-        self._flusher = Flusher(fs, config, clock, self._state, self._lock, found)
+        self._flusher = Flusher(fs, config, clock, state=self._state, lock=self._lock, found=found)
         apply = replayer(self._state, self._found, self._make_room_at_open)
         if read_only:
             replayed = read_log(fs, WAL_DIRECTORY, start_lsn=found.start_lsn, apply=apply)

@@ -34,7 +34,8 @@ def _same_column(column: ColumnData) -> BoolArray:
     equal = np.asarray(bits[1:] == bits[:-1], np.bool_)
     if column.valid is None:
         return equal
-    return (column.valid[1:] == column.valid[:-1]) & (equal | ~column.valid[1:])
+    alike: BoolArray = (column.valid[1:] == column.valid[:-1]) & (equal | ~column.valid[1:])
+    return alike
 
 
 def event_rule(rows: Rows, *, conflicts: bool = False) -> Rows:

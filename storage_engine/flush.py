@@ -77,6 +77,7 @@ class SegmentFlush:
         self,
         fs: FileSystem,
         config: EngineConfig,
+        *,
         incarnation: bytes,
         streams: Mapping[int, StreamInfo],
         types: np.ndarray[tuple[int], np.dtype[np.uint8]],

@@ -36,6 +36,7 @@ class Flusher:
         fs: FileSystem,
         config: EngineConfig,
         clock: Clock,
+        *,
         state: State,
         lock: threading.RLock,
         found: Found,
@@ -114,11 +115,11 @@ class Flusher:
         flush = SegmentFlush(
             self._fs,
             self._config,
-            self._incarnation,
-            streams,
-            types,
-            self._clock.now_ns(),
-            state.next_segment_id,
+            incarnation=self._incarnation,
+            streams=streams,
+            types=types,
+            now_ns=self._clock.now_ns(),
+            next_segment_id=state.next_segment_id,
         )
         try:
             segments = flush.run(frozen)

@@ -126,4 +126,5 @@ def values_of(value_type: ValueType, cell: UInt64Array, texts: list[object]) -> 
         return cell.astype(np.uint32).view(np.float32)
     if value_type is ValueType.BOOL:
         return cell != 0
-    return cell.view(DTYPES[value_type])
+    values: AnyArray = cell.view(DTYPES[value_type])
+    return values

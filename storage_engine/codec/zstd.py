@@ -1,4 +1,4 @@
-"""Last-stage compression: zstd frames (RFC 8878). The one file of the engine that imports zstandard."""
+"""Last-stage compression: zstd frames (RFC 8878). Only this file imports zstandard."""
 
 import threading
 

@@ -71,7 +71,7 @@ def _numbers(
     elif value.dtype.kind == "b":
         low, high = np.array([True, False])
     else:
-        limits = np.iinfo(value.dtype)  # type: ignore[arg-type]
+        limits = np.iinfo(np.dtype(value.dtype.str))
         low, high = np.array([limits.max, limits.min], value.dtype)
     some = np.logical_or.reduceat(ranked, starts)
     for name, fold, rest in (
