@@ -5,6 +5,7 @@ How it is made and fed (the runtime's part)::
     genealogy = Genealogy(reader)          # reader: EventReader, over Engine.read_events
     genealogy.rebuild()                    # at start, before ingest is open
     ingest.add_listener(genealogy.apply)   # (kind, batch, lsn), after durable, any thread
+    genealogy.settle()                     # each second, in a thread; questions do it themselves
 
 Deleting it is always legal: ``rebuild`` gives the same state from the streams. The state depends on
 the set of events only, never on their order or on repetition. Kinds it does not know are ignored.
@@ -40,7 +41,7 @@ from historian.genealogy.units import UnitBuilder, UnitView
 from storage_engine.sample import EventBatch
 
 OPEN_VISIT_NS_MAX = 4 * 3_600_000_000_000
-_DIRTY_MAX = 512  # units worked out again in one go while events come
+_SETTLE_UNITS = 32  # worked out again in one go, so that who waits for the lock soon gets it
 
 
 class Genealogy:
@@ -116,15 +117,25 @@ class Genealogy:
                 self._index.facts.add(
                     kind, batch.timestamp_ns, batch.event_id, data, [lsn] * len(batch)
                 )
-                if len(self._index.dirty_units) > _DIRTY_MAX:
-                    self._settle()
             self._watermark_lsn = max(self._watermark_lsn, lsn)
 
-    def _settle(self) -> None:
-        """Derive again whatever depends on facts that changed."""
+    def settle(self) -> None:
+        """Derive again what depends on facts that changed, so that no question has to wait for it.
+
+        The lock is let go every few units: events keep coming in meanwhile.
+        """
+        while self._settle(_SETTLE_UNITS):
+            pass
+
+    def _settle(self, units_max: int | None = None) -> bool:
+        """Derive again what depends on changed facts, of so many units; tell whether more waits."""
+        with self._lock:
+            return self._settle_locked(units_max)
+
+    def _settle_locked(self, units_max: int | None) -> bool:
         index = self._index
         if not (index.dirty_units or index.dirty_carriers or index.dirty_slots):
-            return
+            return False
         self._lineage.forget()
         for carrier in index.dirty_carriers:
             index.dirty_units |= self._lineage.refresh_carrier(carrier)
@@ -134,12 +145,14 @@ class Genealogy:
             children = index.children.get(todo.pop(), set()) - index.dirty_units
             index.dirty_units |= children
             todo.extend(children)
-        for unit in index.dirty_units:
+        self._materials.refresh()
+        count = len(index.dirty_units)
+        for _ in range(count if units_max is None else min(count, units_max)):
+            unit = index.dirty_units.pop()
             views = self._views[unit] = self._builder.views(unit)
             self._stations.put(unit, views)
-        index.dirty_units.clear()
         self._lineage.forget()
-        self._materials.refresh()
+        return bool(index.dirty_units)
 
     # -- units ---------------------------------------------------------------------------------
 
@@ -304,6 +317,29 @@ class Genealogy:
         with self._lock:
             view = self.view(serial, product)
             return self._results.vision(view, self._story(view))
+
+    def losses(self, start_ns: int, end_ns: int, known_until_ns: int) -> list[dict[str, object]]:
+        """Gaps that collectors reported and that overlap ``[start, end)``, in order of report.
+
+        Parameters
+        ----------
+        start_ns, end_ns : int
+            The time of interest.
+        known_until_ns : int
+            A report that came later than this is not looked for.
+        """
+        events = self._reader.read_events("gap", start_ns, known_until_ns)
+        columns = {name: column.objects() for name, column in events.data.items()}
+        names = ("collector", "address", "start_ns", "end_ns", "count", "reason")
+        found = []
+        for i, time_ns in enumerate(events.timestamp_ns.tolist()):
+            row = {name: columns[name][i] if name in columns else None for name in names}
+            first, last = row["start_ns"], row["end_ns"]
+            begun = time_ns if not isinstance(first, int) else first
+            ended = time_ns + 1 if not isinstance(last, int) else max(last, begun + 1)
+            if begun < end_ns and ended > start_ns:
+                found.append(row)
+        return found
 
     def stays(self, station: str) -> Stays:
         """Time that units spent at a station, for shares of what the station used."""
