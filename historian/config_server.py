@@ -89,6 +89,8 @@ class IngestConfig:
         Slots (addresses and event kinds) of one producer.
     tags_max : int
         Tags that the catalog holds; beyond it rules make no new ones.
+    descriptions_waiting_max : int
+        Descriptions by sources kept until their tags exist.
     events_per_request_max : int
         Events of one HTTP write.
     """
@@ -105,6 +107,7 @@ class IngestConfig:
     producers_max: int = 1_024
     slots_per_producer_max: int = 100_000
     tags_max: int = 200_000
+    descriptions_waiting_max: int = 20_000
     events_per_request_max: int = 100_000
 
     def __post_init__(self) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 from collections import Counter
 
-from storage_engine.engine import Appended
-
+from historian.catalog_descriptions import Descriptions
 from historian.events import EVENT_KINDS
 from historian.ingest_checks import Codes
 from historian.ingest_events import normalise, notice_events
@@ -23,6 +22,7 @@ from historian.ingest_rows import (
 )
 from historian.ingest_slots import SlotTable, SlotTables, clash, enter, resolve, restore, unsettled
 from historian.quarantine import Row
+from storage_engine.engine import Appended
 from storage_engine.errors import DataError, LimitExceeded
 from storage_engine.frame import (
     ZERO_ID,
@@ -49,6 +49,7 @@ class FrameIntake:
         self._log = log
         config = log.config
         self._rows_max = config.rows_per_request_max
+        self._descriptions = Descriptions(log.catalog, config.descriptions_waiting_max)
         self._tables = SlotTables(config.producers_max, config.slots_per_producer_max)
 
     def forget(self) -> None:
@@ -102,6 +103,7 @@ class FrameIntake:
             fresh = unsettled(table, frame.declarations)
             if fresh:
                 await self._declare(appending, frame, table, fresh, principal)
+            await self._describe(frame, fresh, principal)
             return self._append(appending, frame, table, told)
 
     async def _declare(
@@ -125,6 +127,16 @@ class FrameIntake:
             envelope = frame.envelope
             appending.engine.bind(envelope.producer_id, envelope.epoch, bindings)
         enter(table, resolved)
+
+    async def _describe(self, frame: Frame, fresh: list[Declaration], principal: str) -> None:
+        """Enter what sources say of their addresses, now or once the tags are there."""
+        notices = [notice.facts for notice in frame.notices if notice.kind == "metadata"]
+        keys = self._descriptions.learn(notices) if notices else []
+        if fresh and len(self._descriptions):
+            keys += [(one.source, one.address) for one in fresh]
+        keys = self._descriptions.waits(keys)
+        if keys:
+            await asyncio.to_thread(self._descriptions.enter, keys, principal)
 
     def _append(
         self, appending: Appending, frame: Frame, table: SlotTable, told: list[Told]

@@ -1,17 +1,13 @@
 """Streams of the engine by what they mean here: a tag's series, a kind of event."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-from storage_engine.engine import Engine
 
 from historian.catalog_reconcile import StoredSeries
 from historian.catalog_records import event_stream_uuid
 from historian.events import EVENT_KINDS
+from storage_engine.engine import Engine
 from storage_engine.frame import SlotKind
 from storage_engine.sample import SERIES_VALUE, Column, ValueType
-
-_TOGETHER = 8  # streams made at one time, so that they share one sync of the log
 
 
 class Streams:
@@ -44,15 +40,10 @@ class Streams:
         ----------
         wanted : sequence of (uuid, type)
         """
-
-        def create(one: tuple[bytes, ValueType]) -> int:
-            columns = (Column(SERIES_VALUE, one[1]),)
-            return self._engine.create_stream(one[0], SlotKind.SERIES, columns)
-
-        if len(wanted) == 1:
-            return [create(wanted[0])]
-        with ThreadPoolExecutor(_TOGETHER) as pool:
-            return list(pool.map(create, wanted))
+        return [
+            self._engine.create_stream(uid, SlotKind.SERIES, (Column(SERIES_VALUE, type_),))
+            for uid, type_ in wanted
+        ]
 
     def create_event_streams(self) -> None:
         """Make the stream of every kind of event, and grow those whose kind has more columns."""

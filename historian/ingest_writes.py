@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from storage_engine.engine import Appended
 
 from historian.catalog_records import TagRecord
 from historian.errors import Conflict, RequestInvalid
@@ -17,6 +16,7 @@ from historian.ingest_log import Appending, IngestLog, Told, label, own_section,
 from historian.ingest_producer import SOURCE
 from historian.ingest_receipts import WHOLE_SERIES, RowReject, SeriesInput, Why, WriteReceipt
 from historian.quarantine import Row
+from storage_engine.engine import Appended
 from storage_engine.frame import Declaration, EventSection, SampleSection, SlotKind
 from storage_engine.sample import (
     DTYPES,

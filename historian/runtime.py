@@ -327,7 +327,6 @@ class Historian:
         return {
             "incarnation": engine.incarnation.hex(),
             "durable_lsn": engine.durable_lsn,
-            "free_bytes": self._free_bytes(),
             "stats": dataclasses.asdict(engine.stats()),
         }
 
@@ -337,11 +336,10 @@ class Historian:
 
     def _gauges(self) -> dict[str, float]:
         gauges = {**self.ingest.gauges(), "tags": float(len(self.catalog))}
+        gauges["children_running"] = float(self._children.running())
         gauges["ready"] = float(self.ready().ok)
         engine = self._engine
         if engine is not None:
-            gauges["durable_lsn"] = engine.durable_lsn
-            gauges["free_bytes"] = self._free_bytes()
             for name, value in dataclasses.asdict(engine.stats()).items():
                 if isinstance(value, int | float):
                     gauges[f"engine_{name}"] = float(value)

@@ -1,0 +1,85 @@
+"""What sources say of their addresses, entered where the catalog has no text of its own."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from historian.catalog import Catalog
+from historian.catalog_records import TEXT_CHARACTERS_MAX
+
+_FIELDS = ("description", "eng_unit")
+_Key = tuple[str, str]
+
+
+class Descriptions:
+    """Keeps descriptions until their tags exist, and enters them; never over a person's words.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Open for writing.
+    waiting_max : int
+        Descriptions kept for addresses without a tag; the oldest are forgotten first.
+    """
+
+    def __init__(self, catalog: Catalog, waiting_max: int) -> None:
+        self._catalog = catalog
+        self._waiting_max = waiting_max
+        self._waiting: OrderedDict[_Key, dict[str, str]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def learn(self, notices: Sequence[Mapping[str, object]]) -> list[_Key]:
+        """Take the facts of metadata notices; returns the addresses to be entered.
+
+        Parameters
+        ----------
+        notices : sequence of Mapping
+            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit"}, ...]}``.
+        """
+        keys: list[_Key] = []
+        for facts in notices:
+            items = facts.get("items")
+            for item in items if isinstance(items, list) else ():
+                if not isinstance(item, Mapping):
+                    continue
+                key = (str(facts.get("source", "")), str(item.get("address", "")))
+                texts = {
+                    "description": item.get("description") or item.get("name"),
+                    "eng_unit": item.get("eng_unit"),
+                }
+                self._waiting[key] = {
+                    name: text[:TEXT_CHARACTERS_MAX]
+                    for name, text in texts.items()
+                    if isinstance(text, str) and text
+                }
+                self._waiting.move_to_end(key)
+                keys.append(key)
+        while len(self._waiting) > self._waiting_max:
+            self._waiting.popitem(last=False)
+        return keys
+
+    def waits(self, keys: Iterable[_Key]) -> list[_Key]:
+        """Return those of the (source, address) pairs that a description is kept for."""
+        return [key for key in keys if key in self._waiting]
+
+    def enter(self, keys: Sequence[_Key], principal: str) -> int:
+        """Fill empty texts of the tags of these addresses; syncs a file, so run it in a thread.
+
+        Returns
+        -------
+        int
+            Tags changed.
+        """
+        changed = 0
+        with self._catalog.database.transaction():
+            for source, address in keys:
+                tag = self._catalog.find_address(source, address)
+                if tag is None:
+                    continue
+                texts = self._waiting.pop((source, address), {})
+                fresh = {n: t for n, t in texts.items() if n in _FIELDS and not getattr(tag, n)}
+                if fresh:
+                    self._catalog.edit_tag(tag.name, fresh, principal)
+                    changed += 1
+        return changed
