@@ -183,7 +183,7 @@ class Lineage:
                 inherited.append(fact)
             elif position is None:
                 inherited.append(fact._replace(flags=_with(fact.flags, POSITION_UNKNOWN)))
-            else:
+            elif kind == "material_consumed":
                 elsewhere.append(fact)
         return inherited, elsewhere
 
