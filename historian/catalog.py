@@ -337,7 +337,7 @@ class Catalog:
                 if reason:
                     reasons[index] = reason
                 elif draft is not None:
-                    drafts[draft.name] = draft
+                    drafts.setdefault(draft.name, draft)
             self._create(list(drafts.values()), principal)
             found: list[SeriesRecord | str] = []
             for index, (address, type_) in enumerate(wanted):

@@ -77,7 +77,7 @@ def check_values(value: ColumnData, quality: UInt32Array) -> Codes | None:
     """
     codes: Codes | None = None
     if value.type in _FLOATS:
-        nan = np.isnan(value.value)  # type: ignore[arg-type]
+        nan = np.isnan(value.value)
         if nan.any():
             nan &= quality < 0x4000_0000
             if value.valid is not None:
@@ -135,12 +135,12 @@ def fit(value: ColumnData, type_: ValueType) -> tuple[ColumnData, Codes | None] 
     if pair == (ValueType.INT64, ValueType.UINT64):
         return _cast(value, type_, np.asarray(value.value < 0, np.bool_))  # type: ignore[operator]
     if pair == (ValueType.UINT64, ValueType.INT64):
-        outside = np.asarray(value.value > np.uint64((1 << 63) - 1), np.bool_)  # type: ignore[operator]
+        outside = np.asarray(value.value > np.uint64((1 << 63) - 1), np.bool_)
         return _cast(value, type_, outside)
     if value.type in _FLOATS and type_ in _FLOATS:
         with np.errstate(over="ignore"):
             cast = value.value.astype(np.float32 if type_ is ValueType.FLOAT32 else np.float64)
-        overflow = np.isinf(cast) & ~np.isinf(value.value)  # type: ignore[arg-type]
+        overflow = np.isinf(cast) & ~np.isinf(value.value)
         return _cast(value, type_, overflow)
     return None
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 import structlog
-from storage_engine.engine import Engine
 
 from connectors.connector import Clock
 from historian.catalog import Catalog
@@ -24,6 +23,7 @@ from historian.ingest_producer import SOURCE, OwnProducer
 from historian.ingest_streams import Streams
 from historian.metrics import Metrics
 from historian.quarantine import Quarantine, Row
+from storage_engine.engine import Engine
 from storage_engine.errors import DiskError, EngineClosed, StorageError
 from storage_engine.frame import Declaration, EventSection, SlotKind
 from storage_engine.sample import EventBatch
@@ -200,8 +200,9 @@ class IngestLog:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._settling.discard(task)
-        if not task.cancelled() and isinstance(task.exception(), StorageError | NotReady):
-            return  # told to the caller, if it is still there
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StorageError | NotReady):
+            _log.error("settling failed", exc_info=error)
 
 
 def own_section(streams: Streams, batch: EventBatch) -> tuple[EventSection, Declaration]:

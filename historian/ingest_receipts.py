@@ -97,6 +97,9 @@ class SeriesInput:
     quality: UInt32Array
     value: ColumnData
 
+    def __len__(self) -> int:
+        return len(self.timestamp_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class RowReject:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from storage_engine.engine import Appended
 
 from historian.events import EVENT_KINDS
 from historian.ingest_checks import (
@@ -18,6 +17,7 @@ from historian.ingest_checks import (
 from historian.ingest_receipts import Why
 from historian.ingest_slots import EVENTS, NO_TAG, SlotTable
 from historian.quarantine import Row
+from storage_engine.engine import Appended
 from storage_engine.frame import EventSection, Frame, SampleSection
 from storage_engine.sample import EventBatch, source_event_id
 
@@ -157,7 +157,8 @@ def stored_by_source(frame: Frame, table: SlotTable, codes: Codes | None) -> dic
         return {names[0]: frame.envelope.row_count} if frame.envelope.row_count else {}
     counts = np.zeros(max(len(names), 1), np.int64)
     first = 0
-    for section in (*frame.samples, *frame.events):
+    sections: list[SampleSection | EventSection] = [*frame.samples, *frame.events]
+    for section in sections:
         part = None if codes is None else codes[first : first + len(section)] == 0
         first += len(section)
         if isinstance(section, EventSection):

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from storage_engine.frame import Declaration, SlotKind
 NOT_DECLARED = 0
 NO_TAG = 255
 EVENTS = 254
+_N = TypeVar("_N", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class SlotTable:
         self.sources[slot] = index
 
 
-def _grown(array: npt.NDArray[np.generic], size: int) -> npt.NDArray[np.generic]:
+def _grown(array: npt.NDArray[_N], size: int) -> npt.NDArray[_N]:
     grown = np.zeros(size, array.dtype)
     grown[: len(array)] = array
     return grown

@@ -364,7 +364,7 @@ def _digest_events(batch: EventBatch) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def _feed_column(digest: "hashlib._Hash", column: ColumnData) -> None:
+def _feed_column(digest: hashlib.blake2b, column: ColumnData) -> None:
     if column.value.dtype == np.object_:
         _feed(digest, repr(column.objects()).encode("utf-8", "surrogatepass"))
     else:
@@ -372,7 +372,7 @@ def _feed_column(digest: "hashlib._Hash", column: ColumnData) -> None:
         _feed(digest, b"" if column.valid is None else column.valid.tobytes())
 
 
-def _feed(digest: "hashlib._Hash", data: bytes) -> None:
+def _feed(digest: hashlib.blake2b, data: bytes) -> None:
     """Add one part with its length, so that no two requests read alike."""
     digest.update(len(data).to_bytes(8, "little"))
     digest.update(data)

@@ -66,7 +66,8 @@ class StoreReader:
 
     def latest(self, series_ids: Sequence[int]) -> LatestColumns:
         """See ``query.ports.SampleReader.latest``."""
-        return self._now()[0].latest(series_ids)
+        found = self._now()[0].latest(series_ids)
+        return LatestColumns(found.present, found.timestamp_ns, found.quality, found.value)
 
     def read_events(self, kind: str, start_ns: int, end_ns: int) -> EventColumns:
         """Events of a kind with start <= time < end, in (time, id) order, the first of a key.

@@ -2,25 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from historian.catalog import Catalog
 from historian.catalog_rules import TagRules
-from historian.config import IngestConfig, TagRuleConfig
+from historian.config import TagRuleConfig
 from historian.errors import NotReady, Overloaded
 from historian.events import EVENT_KINDS
-from historian.ingest import FramesReceipt, Ingest
-from historian.ingest_streams import Streams
-from historian.metrics import Metrics
-from historian.runtime_reader import StoreReader
-from storage_engine.config import EngineConfig
-from storage_engine.engine import Engine
-from storage_engine.filesystem import RealFileSystem
+from historian.ingest import FramesReceipt
+from historian.ingest_testing import OpenIngest, run_ingest
 from storage_engine.frame import (
     FLAG_OBSERVED,
     ZERO_ID,
@@ -38,7 +31,6 @@ from storage_engine.sample import (
     Column,
     ColumnData,
     EventBatch,
-    EventColumns,
     ValueType,
     source_event_id,
 )
@@ -49,82 +41,12 @@ SECOND = 1_000_000_000
 RULES = TagRules([TagRuleConfig(name="{source}/{1}", source="plc", address="ok[.](.*)")])
 
 
-class Clock:
-    """Stands until it is set; a sleep only yields."""
-
-    def __init__(self) -> None:
-        self.ns = NOW_NS
-
-    def now_ns(self) -> int:
-        return self.ns
-
-    def monotonic_s(self) -> float:
-        return self.ns / 1e9
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
+Plant = OpenIngest
 
 
-@dataclass
-class Plant:
-    """An open store with ingest over it."""
-
-    engine: Engine
-    catalog: Catalog
-    ingest: Ingest
-    reader: StoreReader
-    metrics: Metrics
-    clock: Clock
-    told: list[tuple[str, EventBatch, int]] = field(default_factory=list)
-
-    def values(self, tag: str) -> list[tuple[int, Any, int]]:
-        """(time, value, quality) of a tag, all revisions."""
-        found = []
-        for series in self.catalog.resolve(tag).series:
-            c = self.engine.read(series, 0, 2**62, all_revisions=True)
-            rows = zip(c.timestamp_ns.tolist(), c.value.objects(), c.quality.tolist(), strict=True)
-            found += list(rows)
-        return found
-
-    def events(self, kind: str) -> EventColumns:
-        return self.reader.read_events(kind, 0, 2**62)
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"historian_{name}", labels) or 0.0
-
-
-def run(
-    path: Path,
-    work: Callable[[Plant], Awaitable[None]],
-    *,
-    clock: Clock | None = None,
-    rules: TagRules = RULES,
-    **config: Any,
-) -> None:
+def run(path: Path, work: Callable[[Plant], Awaitable[None]], **config: Any) -> None:
     """Open, work, close; called again it opens the same store."""
-
-    async def main() -> None:
-        at = clock or Clock()
-        (path / "engine").mkdir(parents=True, exist_ok=True)
-        engine = Engine.open(RealFileSystem(path / "engine"), EngineConfig(free_bytes_min=0), at)
-        streams = Streams(engine)
-        streams.create_event_streams()
-        catalog = Catalog.open(path / "catalog.sqlite", streams.create_series, at, rules)
-        metrics = Metrics(10)
-        ingest = Ingest(IngestConfig(**config), catalog, at, metrics)
-        reader = StoreReader()
-        reader.use(engine, streams)
-        plant = Plant(engine, catalog, ingest, reader, metrics, at)
-        ingest.add_listener(lambda *told: plant.told.append(told))
-        ingest.open(engine, streams)
-        try:
-            await work(plant)
-        finally:
-            ingest.close("the test ends")
-            engine.close()
-            catalog.close()
-
-    asyncio.run(main())
+    run_ingest(path, work, now_ns=NOW_NS, rules=RULES, **config)
 
 
 class Producer:
