@@ -190,9 +190,7 @@ class Model:
     """
 
     samples: dict[int, list[tuple[int, int, bool, int, Value]]] = field(default_factory=dict)
-    events: dict[int, list[tuple[int, bytes, int, tuple[Value, ...]]]] = field(
-        default_factory=dict
-    )
+    events: dict[int, list[tuple[int, bytes, int, tuple[Value, ...]]]] = field(default_factory=dict)
 
     def append(
         self,
@@ -299,6 +297,4 @@ def plain_events(columns: EventColumns) -> list[tuple[int, bytes, tuple[Value, .
     ids = [bytes(one) for one in columns.event_id]
     held = [_plain_column(column) for column in columns.data.values()]
     values = list(zip(*held, strict=True)) if held else [()] * len(ids)
-    return list(
-        zip(columns.timestamp_ns.tolist(), ids, values, columns.lsn.tolist(), strict=True)
-    )
+    return list(zip(columns.timestamp_ns.tolist(), ids, values, columns.lsn.tolist(), strict=True))

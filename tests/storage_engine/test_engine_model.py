@@ -229,9 +229,7 @@ class EngineMachine(RuleBasedStateMachine):
             expected_events = self.model.read_events(
                 stream, -(2**63), 2**63 - 1, durable, conflicts=conflicts
             )
-            found_events = self.engine.read_events(
-                stream, -(2**63), 2**63 - 1, conflicts=conflicts
-            )
+            found_events = self.engine.read_events(stream, -(2**63), 2**63 - 1, conflicts=conflicts)
             assert expected_events == plain_events(found_events)
 
     @invariant()
@@ -260,5 +258,3 @@ EngineMachine.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestEngineAgainstModel = EngineMachine.TestCase
-
-
