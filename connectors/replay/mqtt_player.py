@@ -22,6 +22,7 @@ def mqtt_settings(port: int) -> dict[str, object]:
         "host": "127.0.0.1",
         "port": port,
         "client_id": CLIENT_ID,
+        "protocol": "3.1.1",  # all that the embedded broker speaks
         "subscriptions": [{"topic": f"{TOPIC}/#", "qos": 1}],
         "mappings": [
             {

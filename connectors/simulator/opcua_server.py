@@ -8,6 +8,7 @@ measured); here rows wait in an outbox per subscription and become bytes when a 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from connectors.simulator.outbox import Monitor, Outbox, Source
 from storage_engine.sample import ValueType
 
 _NOTIFICATIONS_MAX = 2_000  # rows in one publish response
+_NUDGE_S = 0.1
 _BAD_WAITING = 0x8032_0000
 _EPOCH_TICKS = 116_444_736_000_000_000  # 1601 to 1970, in steps of 100 ns
 _NOTIFICATION_TYPE = ua.NodeId(ua.Int32(ObjectIds.DataChangeNotification_Encoding_DefaultBinary))
@@ -62,6 +64,13 @@ class _Subscription(InternalSubscription):
             if request is None:
                 return  # asyncua calls publish_results when the client asks again
             await self.pub_result_callback(self._pop_publish_result(), request)
+
+    async def nudge(self) -> None:
+        """Send a keep-alive, so that the client sends a request and with it what it has."""
+        if self.outbox.sent and not self.outbox.waiting and self.pub_request_callback:
+            request = self.pub_request_callback(self.data.SubscriptionId)
+            if request is not None:
+                await self.pub_result_callback(self._pop_publish_result(), request)
 
     def has_published_results(self) -> bool:
         if self.outbox.waiting and self._publishing_enabled:
@@ -174,11 +183,13 @@ class _Subscriptions(SubscriptionService):
         await subscription.start()
         return stock
 
-    async def push(self) -> None:
+    async def push(self, *, nudge: bool = False) -> None:
         """Send rows to every client that waits for them."""
         for subscription in list(self.subscriptions.values()):
             if isinstance(subscription, _Subscription):
                 await subscription.push()
+                if nudge:
+                    await subscription.nudge()
 
 
 class _Feed:
@@ -266,6 +277,11 @@ class PlantServer:
         return self._source.acknowledged
 
     @property
+    def held(self) -> int:
+        """Rows that wait for a client or for its acknowledgement (kept only)."""
+        return self._source.held
+
+    @property
     def overflowed(self) -> int:
         """Rows that live outboxes dropped."""
         return self._source.overflowed
@@ -329,7 +345,9 @@ class PlantServer:
     async def drained(self) -> None:
         """Return when a client has acknowledged every row played (kept only)."""
         while self._source.held:
-            await self._moved()
+            await self._internals.plant_subscriptions.push(nudge=True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moved(), _NUDGE_S)
 
     async def _moved(self) -> None:
         self._source.moved.clear()

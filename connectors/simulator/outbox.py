@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from connectors.simulator.node import Row, Value
 
+UNACKNOWLEDGED_FACTOR = 8
 OVERFLOW = 0x480  # InfoType DataValue and the overflow bit, OPC 10000-4, 7.39
 
 
@@ -43,6 +44,7 @@ class Outbox:
             rows = [(handle, self._flagged(row)) for handle, row in rows]
         if rows:
             self.sent[sequence] = rows
+            self._source.hand_over(len(rows))
         return rows
 
     def _flagged(self, row: Row) -> Row:
@@ -60,6 +62,7 @@ class Outbox:
     def empty_into(self, orphans: list[deque[Row]]) -> None:
         """Give back what was not acknowledged, oldest first."""
         for rows in self.sent.values():
+            self._source.hand_over(-len(rows))
             for _, row in rows:
                 orphans[row[0]].append(row)
         for _, row in self.waiting:
@@ -103,7 +106,9 @@ class Source:
         See the module's docstring.
     rows_max : int
         Bound of rows waiting: per outbox when live, in all when kept (there ``full`` tells, and
-        the one who offers waits).
+        the one who offers waits). When kept, as many again times ``UNACKNOWLEDGED_FACTOR`` may
+        be with the client: it acknowledges with its next request, which it sends when it gets
+        more, so counting those in would stop both.
     """
 
     def __init__(self, count: int, *, keep: bool, rows_max: int) -> None:
@@ -111,16 +116,20 @@ class Source:
         self.rows_max = rows_max
         self.current: list[Row | None] = [None] * count
         self.monitors: list[list[Monitor]] = [[] for _ in range(count)]
-        self.held = 0
+        self.held = 0  # rows that no client has acknowledged; counted when kept only
         self.acknowledged = 0
         self.overflowed = 0
         self.moved = asyncio.Event()  # held or monitors changed
+        self._sent = 0
         self._orphans: list[deque[Row]] = [deque() for _ in range(count)]
 
     @property
     def full(self) -> bool:
         """Whether the next rows must wait."""
-        return self.keep and self.held >= self.rows_max
+        if not self.keep:
+            return False
+        waiting = self.held - self._sent
+        return waiting >= self.rows_max or self._sent >= self.rows_max * UNACKNOWLEDGED_FACTOR
 
     def offer(self, rows: Iterable[Row]) -> None:
         """Hand rows to whoever monitors their nodes, in order."""
@@ -167,8 +176,14 @@ class Source:
         if self.keep:
             outbox.empty_into(self._orphans)
 
+    def hand_over(self, count: int) -> None:
+        """Count rows that were given to a client and wait for its acknowledgement."""
+        self._sent += count
+        self.moved.set()
+
     def release(self, count: int) -> None:
         """A client acknowledged this many rows."""
         self.acknowledged += count
+        self._sent -= count
         self.held -= count if self.keep else 0
         self.moved.set()
