@@ -1,12 +1,12 @@
 """The application: routes, refusals and headers around one historian. No logic."""
 
 from fastapi import FastAPI
-from historian.runtime import Historian
 
 from api import errors
 from api.body import BodyBudget
 from api.routes import ROUTERS
 from api.security import SecurityHeaders
+from historian.runtime import Historian
 
 
 def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-from historian.runtime import Historian
 
 from api.app import create_app
 from api.console import CommandFailed, say
 from api.encoding import JsonError, decode
 from historian.clock import SystemClock
 from historian.config import HistorianConfig, default_config, load_config
+from historian.runtime import Historian
 
 CONNECT_S = 2.0
 ANSWER_S = 300.0

@@ -110,6 +110,7 @@ class TimeParameters(Parameters):
 class UnitListParameters(ListParameters):
     """Units, the newest first; ``kind`` is panel, board ... as ``unit_created`` says."""
 
+    finished: bool | None = None
     kind: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     time: TimeForm = "ns"
 

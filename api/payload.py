@@ -201,10 +201,12 @@ def _columns(
     own_ns = _own_times([e for e in entries if e.time is not None], unit)
     values = _values(entries, type_of)
     parsed = []
+    good = np.zeros(max((len(e.value) for e in entries), default=0), dtype=np.uint32)
     for entry in entries:
         timestamp_ns = shared_ns if entry.time is None else own_ns[entry.index]
         assert timestamp_ns is not None
-        quality = _quality(entry)
+        plain = type(entry.quality) is int and entry.quality == 0
+        quality = good[: len(entry.value)] if plain else _quality(entry)
         for part in values[entry.index]:
             rows = part.rows
             parsed.append(

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.serialize import TimeForm, plain_json
 from api.times import time_json
+from historian.genealogy.records import Unit, WhereUsed
 
 TIME_SUFFIX = "_ns"
 
@@ -45,4 +46,21 @@ def _mapping(values: Mapping[str, Any], form: TimeForm) -> dict[str, Any]:
             told[name.removesuffix(TIME_SUFFIX)] = None
         else:
             told[name] = record_json(value, form)
+    return told
+
+
+def unit_json(unit: Unit, form: TimeForm) -> dict[str, Any]:
+    """Turn a unit into plain JSON values, its serial under ``unit`` as in events."""
+    told: dict[str, Any] = record_json(unit, form)
+    key = told.pop("key")
+    return {"unit": key["serial"], "product": key["product"], **told}
+
+
+def where_used_json(found: WhereUsed, form: TimeForm) -> dict[str, Any]:
+    """Turn the way of a lot into plain JSON values, one flat entry per use."""
+    told: dict[str, Any] = record_json(found, form)
+    told["units"] = [
+        {"unit": u["key"]["serial"], "product": u["key"]["product"], "kind": u["kind"], **u["use"]}
+        for u in told.pop("uses")
+    ]
     return told

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import structlog
 import uvicorn
-from historian.runtime import Historian
 
 from api.app import create_app
 from api.console import CommandFailed
+from connectors.connector import Clock
 from historian.config import HistorianConfig
-from storage_engine.clock import Clock
+from historian.runtime import Historian
 
 GRACE_S = 5  # requests that still run get this long at the end
 IDLE_S = 30  # a connection without a request is closed after this
@@ -143,7 +143,7 @@ def configure_logs() -> None:
     """Logs go to stderr: coloured lines for a person, one JSON object a line otherwise."""
     person = sys.stderr.isatty()
     lines = structlog.processors.JSONRenderer(default=str)
-    renderer = structlog.dev.ConsoleRenderer() if person else lines
+    renderer = _for_people() if person else lines
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -155,3 +155,8 @@ def configure_logs() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _for_people() -> structlog.dev.ConsoleRenderer:
+    # Tracebacks without local variables: those hold tokens and bodies.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -17,9 +17,10 @@ from storage_engine.sample import DTYPES, BoolArray, ColumnData, Int64Array, Val
 
 SPECIAL_FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 EXACT_INTEGER_MAX = 2**53
-FLOATS = frozenset({ValueType.FLOAT64, ValueType.FLOAT32})
-INTEGERS = frozenset({ValueType.INT64, ValueType.UINT64})
-STRINGS = frozenset({ValueType.SYMBOL, ValueType.TEXT})
+# Tuples: a member is found by identity, while a set would hash the enum in Python.
+FLOATS = (ValueType.FLOAT64, ValueType.FLOAT32)
+INTEGERS = (ValueType.INT64, ValueType.UINT64)
+STRINGS = (ValueType.SYMBOL, ValueType.TEXT)
 _BOUNDS = {ValueType.INT64: (-(2**63), 2**63 - 1), ValueType.UINT64: (0, 2**64 - 1)}
 _DIGITS = re.compile(r"-?\d{1,20}", re.ASCII)
 _SCALARS = (int, float, bool, str, type(None))

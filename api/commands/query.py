@@ -65,9 +65,10 @@ def _ask(client: Client, read: Read, parameters: dict[str, Any]) -> Any:
 
 def _show(read: Read, answer: dict[str, Any]) -> None:
     if read is Read.LATEST:
-        headings = ("tag", "time", "value", "eng_unit", "quality")
-        print_table({h: answer[h] for h in headings})
+        shown = ("tag", "time", "value", "eng_unit", "quality")
+        print_table({h: answer[h] for h in shown})
         return
+    headings: tuple[str, ...]
     title = f"{answer['tag']} [{answer['eng_unit']}]" if answer["eng_unit"] else answer["tag"]
     if read is Read.AGGREGATES:
         headings = ("start", *answer["aggregates"], "percent_good", "samples_used", "partial")

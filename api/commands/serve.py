@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from historian.runtime import Historian
 
 from api.client import read_config
 from api.console import err, out, refusals, say
@@ -11,6 +10,7 @@ from api.options import ConfigOption
 from api.server import run_server
 from historian.clock import SystemClock
 from historian.config import HistorianConfig
+from historian.runtime import Historian
 
 
 def serve(

@@ -241,9 +241,9 @@ async function listUnits() {
       {},
       element(
         "a",
-        { href: `/units/${encodeURIComponent(unit.serial)}` },
-        element("span", {}, unit.serial, " ", element("small", {}, unit.product ?? "")),
-        element("time", {}, `${unit.verdict ?? ""} ${clock(toMs(unit.last))}`),
+        { href: `/units/${encodeURIComponent(unit.unit)}` },
+        element("span", {}, unit.unit, " ", element("small", {}, unit.product ?? "")),
+        element("time", {}, `${unit.last_verdict ?? ""} ${clock(toMs(unit.last))}`),
       ),
     ),
   );

@@ -35,7 +35,7 @@ async def frames(request: Request, caller: Writer) -> Response:
         historian = historian_of(request)
         receipt = await historian.ingest.put_frames(body, caller.principal)
     answer = {
-        "incarnation": historian.store()["incarnation"],
+        "incarnation": historian.engine.incarnation.hex(),
         "frames": [_frame_json(frame) for frame in receipt.frames],
     }
     return json_response(answer)

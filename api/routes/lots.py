@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import TimeParameters
-from api.records import record_json
+from api.records import where_used_json
 from api.security import Reader, historian_of
 from api.serialize import json_response
 
@@ -19,4 +19,4 @@ def where_used(
 ) -> Response:
     """Answer every unit that the lot went, or may have gone, into, with the class of evidence."""
     found = historian_of(request).genealogy.where_used(lot)
-    return json_response(record_json(found, parameters.time))
+    return json_response(where_used_json(found, parameters.time))

@@ -95,6 +95,7 @@ def _told(reject: RowReject, sent: dict[str, ParsedSeries]) -> list[dict[str, An
     """Name rejected rows as the caller numbered them; a null row means all of the entry."""
     series = sent.get(reject.tag)
     rows = None if series is None else series.rows
+    numbers: list[int | None]
     if reject.row != WHOLE_SERIES:
         numbers = [reject.row if rows is None else int(rows[reject.row])]
     else:
