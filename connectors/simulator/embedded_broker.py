@@ -6,8 +6,21 @@ tests on machines without mosquitto.
 
 from amqtt.broker import Broker as Amqtt
 from amqtt.errors import BrokerError
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session
 
 from connectors.connector import SourceUnavailable
+
+
+class LoopbackClients(BaseAuthPlugin):  # type: ignore[misc]  # amqtt has no types
+    """Lets everybody in, by client id.
+
+    amqtt's own anonymous access forgets a session as soon as its client leaves, durable or not.
+    """
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Accept the client and keep its session."""
+        return True
 
 
 class EmbeddedBroker:
@@ -22,9 +35,7 @@ class EmbeddedBroker:
                 "listeners": {
                     "default": {"type": "tcp", "bind": f"127.0.0.1:{port}", "max_connections": 50}
                 },
-                "plugins": {
-                    "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
-                },
+                "plugins": {f"{__name__}.{LoopbackClients.__name__}": {}},
             }
         )
 

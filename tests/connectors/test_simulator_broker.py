@@ -66,6 +66,7 @@ def _settings(port: int) -> dict[str, Any]:
         "port": port,
         "client_id": CLIENT,
         "protocol": "3.1.1",  # all that the embedded broker speaks
+        "retained": "all",  # it flags what waited as retained
         "subscriptions": [{"topic": "t/#", "qos": 1}],
         "mappings": [{"topic": "t/+", "kind": "samples", "value": "n", "address": "{topic}"}],
     }
