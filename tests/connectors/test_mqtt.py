@@ -1,0 +1,322 @@
+"""mqtt/: the broker hears of a message being ours only after it is durable; real mosquitto."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from amqtt.broker import Broker as Amqtt
+
+import connectors.mqtt
+from connectors.connector import ConfigError, SourceUnavailable
+from connectors.mqtt.connector import MqttConnector
+from connectors.registry import CONNECTORS
+from connectors.sink import Link
+from connectors.testing import RecordingSink
+from historian.clock import SystemClock
+from historian.testing import free_port
+
+needs_broker = pytest.mark.skipif(
+    shutil.which("mosquitto") is None, reason="needs a broker that keeps sessions"
+)
+
+
+class Broker:
+    """mosquitto on a port of its own, keeping sessions over restarts."""
+
+    def __init__(self, folder, more=""):
+        self.port = free_port()
+        self.file = folder / "mosquitto.conf"
+        self.file.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
+            f"max_queued_messages 0\nlog_dest none\nuser root\n{more}"
+        )
+        self.process = None
+
+    async def __aenter__(self):
+        self.process = await asyncio.create_subprocess_exec(
+            shutil.which("mosquitto"), "-c", str(self.file)
+        )
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return self
+            await asyncio.sleep(0.02)
+
+    async def __aexit__(self, *_):
+        self.process.terminate()
+        await self.process.wait()
+
+    async def publish(self, numbers, qos=1, retain=False, topic="plant/x"):
+        async with aiomqtt.Client("127.0.0.1", self.port) as client:
+            for n in numbers:
+                payload = json.dumps({"ts": n, "v": n})
+                await client.publish(topic, payload, qos=qos, retain=retain)
+
+
+def settings(port, **more):
+    return {
+        "host": "127.0.0.1",
+        "port": port,
+        "connect_timeout_s": 5.0,
+        "subscriptions": [{"topic": "plant/#"}],
+        "mappings": [
+            {
+                "topic": "plant/#",
+                "kind": "samples",
+                "time": {"path": "ts", "unit": "ns"},
+                "value": "v",
+            }
+        ],
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def running(connector, sink):
+    task = asyncio.create_task(connector.run(sink))
+    try:
+        await asyncio.wait_for(sink.wait_for_state(Link.CONNECTED), 20)
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, SourceUnavailable):
+            await task
+
+
+def values(sink):
+    return [value for _, _, _, value in sink.rows()]
+
+
+@needs_broker
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_what_was_not_durable_comes_again(tmp_path, protocol):
+    """A connector that dies before put returned has acknowledged nothing of that."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            given = settings(broker.port, protocol=protocol, client_id="c")
+            first = RecordingSink()
+            async with running(MqttConnector("m", given, SystemClock()), first):
+                await broker.publish(range(5))
+                await asyncio.wait_for(first.wait_for_rows(5), 20)
+                first.gate.clear()
+                await broker.publish(range(5, 15))
+                await asyncio.sleep(0.2)
+            second = RecordingSink()
+            async with running(MqttConnector("m", given, SystemClock()), second):
+                await asyncio.wait_for(second.wait_for_rows(10), 20)
+        return first, second
+
+    first, second = asyncio.run(play())
+
+    assert [float(n) for n in range(5)] == values(first)
+    assert [float(n) for n in range(5, 15)] == values(second)
+
+
+@needs_broker
+def test_many_messages_arrive_in_order_through_small_windows_and_a_full_sink(tmp_path):
+    """Back-pressure by not acknowledging: the broker keeps the rest."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            sink = RecordingSink()
+            sink.refuse = 3
+            given = settings(broker.port, receive_maximum=20)
+            async with running(MqttConnector("m", given, SystemClock()), sink):
+                await broker.publish(range(2_000))
+                await asyncio.wait_for(sink.wait_for_rows(2_000), 60)
+        return sink
+
+    assert [float(n) for n in range(2_000)] == values(asyncio.run(play()))
+
+
+@needs_broker
+def test_a_restart_of_the_broker_loses_nothing(tmp_path):
+    """The session is persistent on both sides."""
+
+    async def play():
+        sink = RecordingSink()
+        async with Broker(tmp_path) as broker:
+            connector = MqttConnector("m", settings(broker.port), SystemClock())
+            async with running(connector, sink) as task:
+                await broker.publish(range(3))
+                await asyncio.wait_for(sink.wait_for_rows(3), 20)
+                await broker.__aexit__()
+                with pytest.raises(SourceUnavailable):
+                    await asyncio.wait_for(task, 20)
+            with pytest.raises(SourceUnavailable):
+                await connector.run(sink)
+            await broker.__aenter__()
+            await broker.publish(range(3, 6))
+            async with running(connector, sink):
+                await asyncio.wait_for(sink.wait_for_rows(6), 20)
+        return sink, connector
+
+    sink, connector = asyncio.run(play())
+
+    once = list(dict.fromkeys(values(sink)))  # what was not acknowledged in time comes again
+    assert [float(n) for n in range(6)] == once
+    assert (connector.status.reconnects, connector.status.gaps) == (1, 0)
+
+
+@needs_broker
+def test_a_lost_session_is_named(tmp_path):
+    """A broker that forgot us may have forgotten messages."""
+
+    async def play():
+        sink = RecordingSink()
+        async with Broker(tmp_path) as broker:
+            given = settings(broker.port, session_expiry_s=0, protocol="5")
+            connector = MqttConnector("m", given, SystemClock())
+            async with running(connector, sink):
+                pass
+            task = asyncio.create_task(connector.run(sink))
+            await asyncio.wait_for(sink.wait_for_state(Link.CONNECTED, 2), 20)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return sink, connector
+
+    sink, connector = asyncio.run(play())
+
+    assert connector.status.gaps == 1
+    assert "lost our session" in sink.states[-1].detail
+
+
+@needs_broker
+def test_malformed_payloads_are_rejected_and_neighbours_stored(tmp_path):
+    """One bad device must not cost the others, and its message must not come for ever."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            sink = RecordingSink()
+            connector = MqttConnector("m", settings(broker.port), SystemClock())
+            async with running(connector, sink):
+                async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+                    for payload in (b"{", b"", b"\xff", b'{"ts": 1}'):
+                        await client.publish("plant/bad", payload, qos=1)
+                await broker.publish([1])
+                await asyncio.wait_for(sink.wait_for_rows(1), 20)
+                await asyncio.wait_for(sink.wait_for_rejects(4), 20)
+            again = RecordingSink()
+            async with running(connector, again):
+                await broker.publish([2])
+                await asyncio.wait_for(again.wait_for_rows(1), 20)
+        return sink, again, connector
+
+    sink, again, connector = asyncio.run(play())
+
+    assert [b"{", b"", b"\xff", b'{"ts": 1}'] == [reject.payload for reject in sink.rejects]
+    assert {"plant/bad"} == {reject.address for reject in sink.rejects}
+    assert again.rejects == []
+    assert (connector.status.received, connector.status.rejected) == (2, 4)
+
+
+@needs_broker
+def test_retained_messages_without_a_time_are_not_new_samples(tmp_path):
+    """They come at every connect; stamped with the time of receipt they would be new each time."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            await broker.publish([7], retain=True)
+            timed, untimed = RecordingSink(), RecordingSink()
+            given = settings(broker.port, client_id="timed")
+            async with running(MqttConnector("m", given, SystemClock()), timed):
+                await asyncio.wait_for(timed.wait_for_rows(1), 20)
+            plain = [{"topic": "plant/#", "kind": "samples", "value": "v"}]
+            given = settings(broker.port, client_id="untimed", mappings=plain)
+            connector = MqttConnector("m", given, SystemClock())
+            async with running(connector, untimed):
+                await broker.publish([8])
+                await asyncio.wait_for(untimed.wait_for_rows(1), 20)
+        return timed, untimed, connector
+
+    timed, untimed, connector = asyncio.run(play())
+
+    assert [7.0] == values(timed)
+    assert [8.0] == values(untimed)
+    assert connector.status.extra["retained_skipped"] == 1
+
+
+def test_a_broker_of_mqtt_3_that_refuses_a_topic_is_served_all_the_same():
+    """`auto` finds the version by itself; a missing right on one topic is no reason to be deaf."""
+    port = free_port()
+    plugins = {
+        "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
+        "amqtt.plugins.topic_checking.TopicTabooPlugin": {},
+    }
+    listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}
+
+    async def play():
+        broker = Amqtt({"listeners": listeners, "plugins": plugins})
+        await broker.start()
+        sink = RecordingSink()
+        topics = [{"topic": "top-secret"}, {"topic": "plant/#"}]
+        given = settings(port, subscriptions=topics, connect_timeout_s=1.0)
+        connector = MqttConnector("m", given, SystemClock())
+        try:
+            with pytest.raises(SourceUnavailable):
+                await connector.run(sink)
+            async with running(connector, sink):
+                async with aiomqtt.Client("127.0.0.1", port) as client:
+                    await client.publish("plant/x", b'{"ts": 1, "v": 1}', qos=1)
+                await asyncio.wait_for(sink.wait_for_rows(1), 20)
+        finally:
+            await broker.shutdown()
+        return sink
+
+    sink = asyncio.run(play())
+    gc.collect()  # the broker's leftovers, here and not while a later module is compiled
+
+    assert [1.0] == values(sink)
+    assert ["top-secret"] == [reject.address for reject in sink.rejects]
+    assert "3.1.1" in next(s for s in sink.states if s.link is Link.CONNECTED).detail
+
+
+def test_nobody_listening_is_unavailable_not_a_fault():
+    """The host tries again later."""
+    connector = MqttConnector("m", settings(free_port()), SystemClock())
+    sink = RecordingSink()
+
+    with pytest.raises(SourceUnavailable):
+        asyncio.run(connector.run(sink))
+
+    assert [Link.CONNECTING, Link.DISCONNECTED] == [state.link for state in sink.states]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"hots": "x"}, "hots"),
+        ({"port": 0}, "port"),
+        ({"subscriptions": []}, "subscriptions"),
+        ({"subscriptions": [{"topic": "a", "qos": 2}]}, "qos"),
+        ({"password_env": "NOT_SET_ANYWHERE"}, "password_env"),
+        ({"protocol": "4"}, "protocol"),
+        ({"client_id": ""}, "client_id"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(wrong, word):
+    """A person must find the line to mend."""
+    with pytest.raises(ConfigError, match=word):
+        MqttConnector("m", {**settings(1883), **wrong}, SystemClock())
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "opcua"])
+def test_the_sample_files_are_valid_configurations(kind, monkeypatch):
+    """They are the documentation of the settings."""
+    path = Path(connectors.mqtt.__file__).parents[1] / kind / "sample.toml"
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    for value in [v for k, v in table.items() if k.endswith("_env")]:
+        monkeypatch.setenv(value, "secret")
+
+    connector = CONNECTORS[kind]("sample", table, SystemClock())
+
+    assert connector.status.link is Link.CONNECTING
