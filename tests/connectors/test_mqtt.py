@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import shutil
 import tomllib
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from amqtt.broker import Broker as Amqtt
 
 import connectors.mqtt
 from connectors.connector import ConfigError, SourceUnavailable
@@ -243,41 +241,6 @@ def test_retained_messages_without_a_time_are_not_new_samples(tmp_path):
     assert [7.0] == values(timed)
     assert [8.0] == values(untimed)
     assert connector.status.extra["retained_skipped"] == 1
-
-
-def test_a_broker_of_mqtt_3_that_refuses_a_topic_is_served_all_the_same():
-    """`auto` finds the version by itself; a missing right on one topic is no reason to be deaf."""
-    port = free_port()
-    plugins = {
-        "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True},
-        "amqtt.plugins.topic_checking.TopicTabooPlugin": {},
-    }
-    listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}
-
-    async def play():
-        broker = Amqtt({"listeners": listeners, "plugins": plugins})
-        await broker.start()
-        sink = RecordingSink()
-        topics = [{"topic": "top-secret"}, {"topic": "plant/#"}]
-        given = settings(port, subscriptions=topics, connect_timeout_s=1.0)
-        connector = MqttConnector("m", given, SystemClock())
-        try:
-            with pytest.raises(SourceUnavailable):
-                await connector.run(sink)
-            async with running(connector, sink):
-                async with aiomqtt.Client("127.0.0.1", port) as client:
-                    await client.publish("plant/x", b'{"ts": 1, "v": 1}', qos=1)
-                await asyncio.wait_for(sink.wait_for_rows(1), 20)
-        finally:
-            await broker.shutdown()
-        return sink
-
-    sink = asyncio.run(play())
-    gc.collect()  # the broker's leftovers, here and not while a later module is compiled
-
-    assert [1.0] == values(sink)
-    assert ["top-secret"] == [reject.address for reject in sink.rejects]
-    assert "3.1.1" in next(s for s in sink.states if s.link is Link.CONNECTED).detail
 
 
 def test_nobody_listening_is_unavailable_not_a_fault():
