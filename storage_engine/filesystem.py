@@ -18,8 +18,6 @@ from storage_engine.errors import DiskError, InvalidArgument, StoreLocked
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_FILL_BYTES = 1 << 20
-
 
 class File(Protocol):
     """One open file. Not safe for several threads unless they only read."""
@@ -216,13 +214,11 @@ class RealFile:
             return os.fstat(self._descriptor).st_size
 
     def preallocate(self, size: int) -> None:
-        """Write zeros from the end up to ``size``: a later fdatasync finds only data to write."""
-        zeros = bytes(min(_FILL_BYTES, max(0, size - self._end)))
-        with _named("preallocate", self._path):
-            if size > self._end:
+        """Take the space up to ``size`` without writing it; what is there stays."""
+        if size > self._end:
+            with _named("preallocate", self._path):
                 os.posix_fallocate(self._descriptor, self._end, size - self._end)
-        while self._end < size:
-            self.write_at(self._end, memoryview(zeros)[: size - self._end])
+            self._end = size
 
     def fileno(self) -> int | None:
         """Descriptor, valid until close."""

@@ -231,11 +231,12 @@ class _Replay:
 
     def damage(self, path: str, bad: list[_Bad], at: int, lost_to: int) -> None:
         """Name bad places and the lsns lost with them."""
-        for place in bad:
-            what = f"bytes {place.offset} to {place.end} are no sound records"
-            self.result.findings.append(Finding(path, place.offset, what, place.end - place.offset))
+        if bad:
+            at, end = bad[0].offset, bad[-1].end
+            what = f"bytes {at} to {end} are no sound records"
+            self.result.findings.append(Finding(path, at, what, end - at))
         if lost_to > self.last:
-            self.lost(path, bad[0].offset if bad else at, lost_to, "acknowledged, and not to be found")
+            self.lost(path, at, lost_to, "acknowledged, and not to be found")
 
     def lost(self, path: str, offset: int, lost_to: int, why: str) -> None:
         what = f"lsn {self.last + 1} to {lost_to} are lost: {why}"

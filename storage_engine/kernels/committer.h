@@ -1,8 +1,8 @@
 /* Group commit: appenders copy records into a buffer; one thread writes and syncs all that waits.
  *
- * The thread never touches Python. Two buffers of `capacity` bytes belong to the caller. While one is
- * written the other fills; the first LH_RECORD bytes of each are room for a DURABLE mark. A failed write
- * or sync ends the thread; nothing is tried again. Record layout: docs/format/wal.md.
+ * The thread never touches Python. Two buffers of `capacity` bytes belong to the caller. While one
+ * is written the other fills; the first LH_RECORD bytes of each are room for a DURABLE mark. A
+ * failed write or sync ends the thread; nothing is tried again. Layout: docs/format/wal.md.
  */
 #ifndef LH_COMMITTER_H
 #define LH_COMMITTER_H
@@ -66,7 +66,8 @@ static inline size_t lh_padded(size_t size)
 }
 
 /* Header without its sums, which the committer's thread adds. */
-static inline void lh_record_head(uint8_t *at, uint64_t lsn, int64_t time_ns, uint8_t kind, uint32_t body)
+static inline void lh_record_head(uint8_t *at, uint64_t lsn, int64_t time_ns, uint8_t kind,
+                                  uint32_t body)
 {
     memset(at, 0, LH_RECORD);
     memcpy(at, "LHWR", 4);
@@ -112,7 +113,8 @@ static inline void lh_notify(lh_committer *c)
 }
 
 /* One batch: mark of the sync before, records, sync. Without the mutex; 0 or an errno. */
-static inline int lh_commit(lh_committer *c, size_t size, uint64_t durable, lh_crc32c_fn crc32c, int *call)
+static inline int lh_commit(lh_committer *c, size_t size, uint64_t durable, lh_crc32c_fn crc32c,
+                            int *call)
 {
     uint8_t *records = c->writing + LH_RECORD, *start = records;
     for (size_t at = 0; at < size;) {
@@ -228,8 +230,8 @@ static inline int lh_committer_start(lh_committer *c)
 }
 
 /* Copies one record; 0 and its lsn, or LH_FULL, LH_FAILED, LH_STOPPED with nothing taken. */
-static inline int lh_committer_append(lh_committer *c, uint8_t kind, int64_t time_ns, const lh_part *parts,
-                                      int count, uint64_t *lsn)
+static inline int lh_committer_append(lh_committer *c, uint8_t kind, int64_t time_ns,
+                                      const lh_part *parts, int count, uint64_t *lsn)
 {
     size_t body = 0;
     for (int i = 0; i < count; i++)
@@ -260,7 +262,7 @@ static inline int lh_committer_append(lh_committer *c, uint8_t kind, int64_t tim
     return 0;
 }
 
-/* 1 when `lsn` is durable, 0 when the time is over, LH_FAILED, or LH_STOPPED when it never will be. */
+/* 1 when `lsn` is durable, 0 when the time is over; LH_FAILED or LH_STOPPED: it never will be. */
 static inline int lh_committer_wait(lh_committer *c, uint64_t lsn, int64_t timeout_ns)
 {
     struct timespec until;

@@ -75,7 +75,8 @@ static inline uint32_t lh_crc32c_scalar(uint32_t seed, const uint8_t *data, size
 #if defined(__x86_64__)
 enum { LH_CRC32C_LANE = 1024 };
 
-__attribute__((target("sse4.2"))) static inline uint64_t lh_crc32c_word(uint64_t crc, const uint8_t *p)
+__attribute__((target("sse4.2"))) static inline uint64_t
+lh_crc32c_word(uint64_t crc, const uint8_t *p)
 {
     uint64_t word;
     memcpy(&word, p, 8);
@@ -83,7 +84,8 @@ __attribute__((target("sse4.2"))) static inline uint64_t lh_crc32c_word(uint64_t
 }
 
 /* crc times x^(8 * zero bytes), where k = x^(8 * zero bytes - 33) mod P, reflected. */
-__attribute__((target("sse4.2,pclmul"))) static inline uint64_t lh_crc32c_shift(uint64_t crc, uint32_t k)
+__attribute__((target("sse4.2,pclmul"))) static inline uint64_t
+lh_crc32c_shift(uint64_t crc, uint32_t k)
 {
     __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc),
                                            _mm_cvtsi64_si128((long long)k), 0);

@@ -1,10 +1,13 @@
 """wal.py under power cuts: acknowledged is replayed, nothing is invented, order and prefix hold."""
 
+import contextlib
+import errno
 import random
 from dataclasses import dataclass, field
 
 import pytest
 
+from storage_engine.errors import StorageError
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.wal import Record, RecordKind, Wal
 
@@ -164,6 +167,27 @@ def test_random_runs_survive_random_cuts():
             elif step < 0.6 and run.acknowledged:
                 run.checkpoint(wal, run.at(run.fs.position, run.acknowledged))
         check_all(run, limit=4)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("play", [batches, rotations_and_drops])
+def test_any_one_call_that_fails_costs_nothing_acknowledged(play, number):
+    """The N-th write, sync, rename ... is refused, for every N; afterwards comes a power cut."""
+    whole = Run()
+    counted: list[str] = []
+    whole.fs.fault = lambda what, _path: counted.append(what)
+    play(whole)
+    assert {"write", "sync", "rename", "sync directory", "create"} <= set(counted)
+
+    for n in range(len(counted)):
+        run = Run()
+        calls = iter(range(len(counted) + 99))
+        run.fs.fault = lambda _what, _path, calls=calls, n=n: number if next(calls) == n else None
+        with contextlib.suppress(StorageError):
+            play(run)
+        run.fs.fault = None
+        for what, state in run.fs.crash_states(run.fs.position, limit=4):
+            run.check(state, f"call {n} ({counted[n]}) refused; {what}")
 
 
 @pytest.mark.parametrize(
