@@ -15,7 +15,12 @@ export function frame(extra) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("--ink"), family: "system-ui, sans-serif", size: 12 },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: grid, font: { color: colour("--ink") } },
-    margin: { l: 64, r: 14, t: 10, b: 36 },
+    margin: { l: 64, r: 14, t: 26, b: 36 },
+    modebar: {
+      bgcolor: "rgba(0,0,0,0)",
+      color: colour("--muted"),
+      activecolor: colour("--accent"),
+    },
     showlegend: false,
     ...extra,
   };
@@ -60,6 +65,7 @@ function trace(plot, index, axis, endMs) {
     y.push(breaks.has(row) ? null : drawable(plot.value[row], plot));
     notes.push(code ? `<br>quality 0x${code.toString(16).padStart(8, "0")}` : "");
   });
+  const label = plain(short(plot.tag));
   const last = plot.time.length - 1;
   const lastMs = last >= 0 ? toMs(plot.time[last]) : Infinity;
   if (plot.stepped && last >= 0 && !breaks.has(last) && lastMs < endMs) {
@@ -78,7 +84,7 @@ function trace(plot, index, axis, endMs) {
     connectgaps: false,
     line: { color: colour(`--c${index}`), width: 1.6, shape: plot.stepped ? "hv" : "linear" },
     marker: { size: 4 },
-    hovertemplate: `<b>${plain(short(plot.tag))}</b> %{y} ${plain(plot.eng_unit)}%{text}<extra></extra>`,
+    hovertemplate: `<b>${label}</b> %{y} ${plain(plot.eng_unit)}%{text}<extra></extra>`,
   };
 }
 
@@ -114,11 +120,12 @@ function marks(plot, axis, endMs) {
   return shapes;
 }
 
-/** Tags of one unit share a lane; states have one each. */
+/** Tags of one engineering unit share a lane; states and bare numbers have one each. */
 function lanes(plots) {
   const found = new Map();
   plots.forEach((plot, index) => {
-    const key = isState(plot) ? `state:${index}` : `unit:${plot.eng_unit}`;
+    const alone = isState(plot) || !plot.eng_unit;
+    const key = alone ? `tag:${index}` : `unit:${plot.eng_unit}`;
     if (!found.has(key)) found.set(key, { states: isState(plot), members: [] });
     found.get(key).members.push({ plot, index: plot.colour ?? index });
   });
@@ -127,7 +134,7 @@ function lanes(plots) {
 
 function laneAxis(lane, top, bottom) {
   const [{ plot }] = lane.members;
-  const title = lane.states ? short(plot.tag.split("/").at(-1), 18) : plot.eng_unit;
+  const title = plot.eng_unit || short(plot.tag.split("/").at(-1), 20);
   return {
     domain: [bottom, top],
     type: lane.states ? "category" : "linear",
@@ -168,7 +175,7 @@ export function drawTrends(place, plots, window, options = {}) {
       y0: 0,
       y1: 1,
       line: { width: 1, dash: "dot", color: colour("--muted") },
-      label: { text: plain(mark.text), textposition: "start", font: { size: 10 } },
+      label: { text: plain(mark.text), textposition: "end", textangle: 0, font: { size: 10 } },
     })),
   });
   const traces = [];

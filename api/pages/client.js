@@ -52,7 +52,7 @@ function askForToken() {
         element(
           "label",
           { for: "token" },
-          "Open the address that “historian serve” prints, or paste the token from its token file.",
+          "Open the address that “historian serve” prints, or paste the token of its file.",
         ),
         input,
         element("button", {}, "Open"),

@@ -1,4 +1,4 @@
-// Elements from plain data. Names from the plant are hostile text: they only ever become text nodes.
+// Elements from plain data. Names from the plant are hostile: they only ever become text nodes.
 
 /** Build an element: attributes are set by name, children are elements or text. */
 export function element(tag, attributes = {}, ...children) {
@@ -49,6 +49,14 @@ export function table(headings, rows, empty) {
       element("tbody", {}, ...body),
     ),
   );
+}
+
+/** The colour of a verdict. */
+export function tone(verdict) {
+  const word = String(verdict ?? "").toUpperCase();
+  if (["PASS", "OK", "GOOD"].includes(word)) return "good";
+  if (["FAIL", "NOK", "BAD", "SCRAP"].includes(word)) return "bad";
+  return word ? "warn" : "";
 }
 
 /** A short coloured word. */

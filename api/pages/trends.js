@@ -1,7 +1,7 @@
 // The first page: choose tags, choose a window, follow it live.
 import { drawTrends, onColours } from "/static/chart.js";
 import { get, installFind, notice, showHealth } from "/static/client.js";
-import { byId, element, fill } from "/static/dom.js";
+import { byId, element, fill, pill, tone } from "/static/dom.js";
 import { ago, clock, duration, fromAxis, full, toMs, toNs } from "/static/times.js";
 
 const CHOSEN_MAX = 8;
@@ -28,7 +28,10 @@ const state = {
   window: null,
   drawing: null,
 };
-address.getAll("tag").slice(0, CHOSEN_MAX).forEach((name, i) => state.chosen.set(name, i));
+address
+  .getAll("tag")
+  .slice(0, CHOSEN_MAX)
+  .forEach((name, i) => state.chosen.set(name, i));
 
 /** The address tells what is seen, so that it can be sent to a colleague. */
 function remember() {
@@ -111,7 +114,8 @@ function shown(value) {
 function chip(latest, row, nowMs) {
   const name = latest.tag[row];
   const quality = latest.quality[row];
-  const level = quality === null ? "" : (["", "uncertain", "bad"][Math.min(quality >>> 30, 2)] ?? "");
+  const level =
+    quality === null ? "" : (["", "uncertain", "bad"][Math.min(quality >>> 30, 2)] ?? "");
   const when = latest.time[row] === null ? "no sample yet" : ago(toMs(latest.time[row]), nowMs);
   return element(
     "div",
@@ -242,8 +246,9 @@ async function listUnits() {
       element(
         "a",
         { href: `/units/${encodeURIComponent(unit.unit)}` },
-        element("span", {}, unit.unit, " ", element("small", {}, unit.product ?? "")),
-        element("time", {}, `${unit.last_verdict ?? ""} ${clock(toMs(unit.last))}`),
+        element("span", { class: "name" }, unit.unit),
+        unit.last_verdict ? pill(unit.last_verdict, tone(unit.last_verdict)) : null,
+        element("time", {}, clock(toMs(unit.last))),
       ),
     ),
   );
