@@ -13,7 +13,7 @@ from storage_engine.sample import ValueType
 
 _TIMEOUT_S = 60.0
 _PAGE_ROWS = 100_000
-_FROM_NS, _TO_NS = 0, 2**63 - 1
+_FROM_NS, _TO_NS = 0, 4_000_000_000_000_000_000
 _REJECTED = re.compile(
     r"^historian_rejected_rows_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE
 )
