@@ -123,7 +123,8 @@ def values_of(value_type: ValueType, cell: UInt64Array, texts: list[object]) -> 
         out[:] = [texts[code] for code in cell.tolist()]
         return out
     if value_type is ValueType.FLOAT32:
-        return cell.astype(np.uint32).view(np.float32)
+        narrow: AnyArray = cell.astype(np.uint32).view(np.float32)
+        return narrow
     if value_type is ValueType.BOOL:
         return cell != 0
     values: AnyArray = cell.view(DTYPES[value_type])

@@ -80,9 +80,8 @@ def column_of(value_type: ValueType, values: Sequence[Value]) -> ColumnData:
     ColumnData
     """
     valid = np.array([value is not None for value in values], np.bool_)
-    blank: Value = {ValueType.BYTES: b"", ValueType.TEXT: "", ValueType.SYMBOL: ""}.get(
-        value_type, 0
-    )
+    texts: dict[ValueType, Value] = {ValueType.BYTES: b"", ValueType.TEXT: "", ValueType.SYMBOL: ""}
+    blank: Value = texts.get(value_type, 0)
     held = np.empty(len(values), DTYPES[value_type])
     for row, value in enumerate(values):
         held[row] = blank if value is None else value

@@ -141,17 +141,22 @@ def moments(count: int, parts: int, part: int) -> range:
     return range(part, count + 1, parts)
 
 
+def check_all(story: Story, fs: RecordingFileSystem, parts: int = 1, part: int = 0) -> int:
+    states = 0
+    for moment in moments(fs.position, parts, part):
+        for what, disk in fs.crash_states(moment, limit=6):
+            check(story, disk, what)
+            states += 1
+    return states
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_disk_after_a_power_cut_holds_the_acknowledged_prefix(part: int) -> None:
     """I1 to I7: acknowledged rows bit-exact, nothing twice, nothing phantom, open never raises."""
     fs = RecordingFileSystem()
     story = tell(fs)
 
-    states = 0
-    for moment in moments(fs.position, 4, part):
-        for what, disk in fs.crash_states(moment, limit=6):
-            check(story, disk, what)
-            states += 1
+    states = check_all(story, fs, 4, part)
 
     assert states > 100
 
@@ -202,9 +207,7 @@ def test_the_harness_finds_a_planted_bug(
     monkeypatch.undo()
 
     with pytest.raises(AssertionError):
-        for moment in moments(fs.position, 1, 0):
-            for what, disk in fs.crash_states(moment, limit=6):
-                check(story, disk, what)
+        check_all(story, fs)
 
 
 def test_a_cut_while_recovering_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""engine.py against a plain model: whatever the order of writes, flushes and reopens, both agree."""
+"""engine.py against a plain model: both agree whatever the order of writes, flushes, reopens."""
 
 import math
 import struct
@@ -184,6 +184,7 @@ class EngineMachine(RuleBasedStateMachine):
     )
     def read_a_window(
         self,
+        *,
         slot: int,
         bounds: tuple[int, int],
         every: bool,
