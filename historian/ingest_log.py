@@ -142,7 +142,7 @@ class IngestLog:
         self.in_flight_bytes += size_bytes
         try:
             yield appending
-        except (EngineClosed, DiskError) as error:
+        except (EngineClosed, DiskError, NotReady) as error:
             if appending.engine.failed:
                 self.on_failure(str(error))
             raise

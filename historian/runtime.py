@@ -29,7 +29,7 @@ from historian.tokens import Tokens
 from query.engine import Query
 from storage_engine.engine import Engine
 from storage_engine.errors import StorageError
-from storage_engine.filesystem import RealFileSystem
+from storage_engine.filesystem import FileSystem, RealFileSystem
 from storage_engine.sample import EventColumns
 
 _REOPEN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # waits between attempts; the last repeats
@@ -69,11 +69,21 @@ class Historian:
         Counters of the process.
     """
 
-    def __init__(self, config: HistorianConfig, clock: Clock, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        config: HistorianConfig,
+        clock: Clock,
+        *,
+        read_only: bool = False,
+        filesystem: FileSystem | None = None,
+    ) -> None:
         self.config = config
         self.clock = clock
         self.read_only = read_only
         self.metrics = Metrics(config.ingest.sources_counted_max)
+        if not read_only:
+            config.store.engine_path.mkdir(parents=True, exist_ok=True)
+        self._filesystem = filesystem or RealFileSystem(config.store.engine_path)
         self._reader = StoreReader()
         self._engine: Engine | None = None
         self._streams: Streams | None = None
@@ -85,8 +95,6 @@ class Historian:
         self._maintenance = Maintenance(
             lambda: self._engine, clock, self.metrics, self._engine_failed
         )
-        if not read_only:
-            config.store.engine_path.mkdir(parents=True, exist_ok=True)
         self._open_engine()
         try:
             self._open_rest()
@@ -95,7 +103,14 @@ class Historian:
             raise
 
     @classmethod
-    def open(cls, config: HistorianConfig, clock: Clock, *, read_only: bool = False) -> "Historian":
+    def open(
+        cls,
+        config: HistorianConfig,
+        clock: Clock,
+        *,
+        read_only: bool = False,
+        filesystem: FileSystem | None = None,
+    ) -> "Historian":
         """Open the store and everything over it; nothing is started yet.
 
         Parameters
@@ -106,6 +121,8 @@ class Historian:
             Time of the process.
         read_only : bool
             Read the files without the right to write; :meth:`start` is then refused.
+        filesystem : FileSystem, optional
+            Where the engine's files lie; ``engine/`` in the store's folder unless given.
 
         Raises
         ------
@@ -114,13 +131,13 @@ class Historian:
         StorageError, ConfigInvalid
             If it cannot be opened.
         """
-        return cls(config, clock, read_only=read_only)
+        return cls(config, clock, read_only=read_only, filesystem=filesystem)
 
     # Opening
 
     def _open_engine(self) -> None:
         engine = Engine.open(
-            RealFileSystem(self.config.store.engine_path),
+            self._filesystem,
             self.config.store.engine,
             self.clock,
             read_only=self.read_only,
@@ -299,7 +316,7 @@ class Historian:
         return Readiness(not reasons, tuple(reasons))
 
     def _free_bytes(self) -> int:
-        return RealFileSystem(self.config.store.engine_path).free_bytes()
+        return self._filesystem.free_bytes()
 
     def health(self) -> dict[str, Any]:
         """State of every part, for operators."""
