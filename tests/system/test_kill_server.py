@@ -94,7 +94,7 @@ def stored(client: httpx.Client) -> Counter[tuple[str, int, float]]:
     found: Counter[tuple[str, int, float]] = Counter()
     for i in range(TAGS):
         tag = f"kill/t{i}"
-        query = {"tag": tag, "start": "0", "end": str(2**62), "revisions": "all", "time": "ns"}
+        query = {"tag": tag, "start": "0", "end": str(2**61), "revisions": "all", "time": "ns"}
         answer = client.get("/v1/raw", params=query)
         assert answer.status_code == httpx.codes.OK, answer.text
         body = orjson.loads(answer.content)
