@@ -134,17 +134,13 @@ class Genealogy:
 
     def _settle_locked(self, units_max: int | None) -> bool:
         index = self._index
-        if not (index.dirty_units or index.dirty_carriers or index.dirty_slots):
+        if not index.changed:
             return False
         self._lineage.forget()
         for carrier in index.dirty_carriers:
             index.dirty_units |= self._lineage.refresh_carrier(carrier)
         index.dirty_carriers.clear()
-        todo = list(index.dirty_units)
-        while todo:
-            children = index.children.get(todo.pop(), set()) - index.dirty_units
-            index.dirty_units |= children
-            todo.extend(children)
+        index.spread()
         self._materials.refresh()
         count = len(index.dirty_units)
         for _ in range(count if units_max is None else min(count, units_max)):
@@ -288,12 +284,7 @@ class Genealogy:
             for station, slot, start_ns, end_ns in self._materials.windows_of(lot):
                 found.update(self._stations.working(station, start_ns, end_ns))
                 named |= index.unnamed.get((station, slot), set())
-        todo = list(named)
-        while todo:
-            children = index.children.get(todo.pop(), set()) - named
-            named |= children
-            todo.extend(children)
-        return found | named
+        return found | index.with_boards(named)
 
     def lots(self, search: str = "", limit: int = 100) -> list[str]:
         """Lots whose name contains ``search``, by name."""

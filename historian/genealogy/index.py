@@ -1,7 +1,7 @@
 """Which facts speak of which unit, lot, slot, carrier: lists of refs, and what changed since."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from historian.genealogy.facts import FactStore
@@ -39,6 +39,7 @@ class EntityIndex:
         self.facts = FactStore(KINDS, modes, self._touched)
         self.units: dict[int, array[int]] = {}  # unit -> its facts
         self.children: dict[int, set[int]] = {}  # panel -> boards that ever named it
+        self.panels: dict[int, set[int]] = {}  # board -> panels that it ever named
         self.lots: dict[int, array[int]] = {}  # lot -> consumed and removed
         self.loads: dict[int, array[int]] = {}  # lot -> loaded and unloaded
         self.supplier_lots: dict[int, set[int]] = {}  # supplier's lot -> lots
@@ -50,6 +51,7 @@ class EntityIndex:
         self.reports: dict[tuple[int, int], array[int]] = {}  # slot -> consumptions that name it
         self.first_report_ns: dict[tuple[int, int], int] = {}  # of those that hold
         self.dirty_units: set[int] = set()
+        self.dirty_origins: set[int] = set()  # units whose panel may be another one now
         self.dirty_slots: set[tuple[int, int]] = set()
         self.dirty_lots: set[int] = set()
         self.dirty_reports: set[tuple[int, int]] = set()
@@ -73,6 +75,18 @@ class EntityIndex:
             code["cart_moved"]: self._moved,
         }
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything derived is out of date."""
+        return bool(
+            self.dirty_units
+            or self.dirty_origins
+            or self.dirty_carriers
+            or self.dirty_slots
+            or self.dirty_lots
+            or self.dirty_reports
+        )
+
     def _touched(self, ref: int, new: bool) -> None:
         self._by_kind[self.facts.kind_number(ref)](ref, new)
 
@@ -93,10 +107,29 @@ class EntityIndex:
         self._child(self.facts.code(ref, "panel"), self.facts.code(ref, "unit"), new)
 
     def _child(self, parent: int, unit: int, new: bool) -> None:
-        if parent and unit and parent != unit:
-            self.dirty_units.add(parent)
-            if new:
-                self.children.setdefault(parent, set()).add(unit)
+        if unit:
+            self.dirty_origins.add(unit)
+        if new and unit and parent and parent != unit:
+            self.children.setdefault(parent, set()).add(unit)
+            self.panels.setdefault(unit, set()).add(parent)
+
+    def spread(self) -> None:
+        """Add to the dirty units those whose story or boards depend on a dirty one."""
+        self.dirty_origins = self.with_boards(self.dirty_origins)
+        self.dirty_units = self.with_boards(self.dirty_units)
+        for unit in self.dirty_origins:
+            self.dirty_units |= self.panels.get(unit, set())
+        self.dirty_origins.clear()
+
+    def with_boards(self, units: Iterable[int]) -> set[int]:
+        """Give units with all boards that ever named them as their panel, at any depth."""
+        found = set(units)
+        todo = list(found)
+        while todo:
+            boards = self.children.get(todo.pop(), set()) - found
+            found |= boards
+            todo.extend(boards)
+        return found
 
     def _carried(self, ref: int, new: bool) -> None:
         self._unit(ref, new)

@@ -108,12 +108,15 @@ class Lineage:
                 found.append((facts.time_ns(ref), facts.event_id(ref), ref))
         panel, position, split_ns = 0, None, None
         for time_ns, _, ref in sorted(split):
+            if facts.code(ref, "panel") == unit:
+                continue
             panel = panel or facts.code(ref, "panel")
             split_ns = time_ns if split_ns is None and panel else split_ns
             position = facts.integer(ref, "position") if position is None else position
         births = sorted(created)
         for _, _, ref in births:
-            panel = panel or facts.code(ref, "parent")
+            above = facts.code(ref, "parent")
+            panel = panel or (above if above != unit else 0)
             position = facts.integer(ref, "position") if position is None else position
         return Origin(tuple(ref for _, _, ref in births), panel, position, split_ns)
 

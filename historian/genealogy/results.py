@@ -1,6 +1,7 @@
 """Tests and vision events of a unit: those that name it, and those of its time at the station."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
+from typing import NamedTuple
 
 from historian.genealogy.index import EntityIndex
 from historian.genealogy.lineage import POSITION_UNKNOWN, SHARED_SERIAL, Fact
@@ -9,6 +10,15 @@ from historian.genealogy.stations import Stations
 from historian.genealogy.units import UnitView, visit_at
 
 _DOUBTS = {SHARED_SERIAL, POSITION_UNKNOWN}
+
+
+class _Row(NamedTuple):
+    """A result of a unit; ``visit`` None where it is to be found by time."""
+
+    ref: int
+    evidence: Evidence
+    panel: str | None
+    visit: int | None
 
 
 class Results:
@@ -22,27 +32,22 @@ class Results:
 
     def tests(self, view: UnitView, story: list[Fact]) -> list[TestResult]:
         """Test results in order of time."""
-        found = [
-            self._test(view, fact.ref, self._evidence(fact), self._panel(view, fact), None)
-            for fact in self._of(story, "test_result")
-        ]
-        for ref, visit, evidence in self._by_time(view, "test_result"):
-            found.append(self._test(view, ref, evidence, None, visit))
-        return sorted(found, key=lambda t: (t.time_ns, t.station or "", t.test or ""))
+        return [self._test(view, *row) for row in self._rows(view, story, "test_result")]
 
     def vision(self, view: UnitView, story: list[Fact]) -> list[VisionEvent]:
         """Vision events in order of time."""
-        found = [
-            self._seen(view, fact.ref, self._evidence(fact), self._panel(view, fact), None)
-            for fact in self._of(story, "vision_event")
-        ]
-        for ref, visit, evidence in self._by_time(view, "vision_event"):
-            found.append(self._seen(view, ref, evidence, None, visit))
-        return sorted(found, key=lambda v: (v.time_ns, v.camera or "", v.event or "", v.step or ""))
+        return [self._seen(view, *row) for row in self._rows(view, story, "vision_event")]
 
-    def _of(self, story: list[Fact], kind: str) -> list[Fact]:
-        number = self._facts.number[kind]
-        return [fact for fact in story if fact.rank == number]
+    def _rows(self, view: UnitView, story: list[Fact], kind: str) -> list[_Row]:
+        facts = self._facts
+        number = facts.number[kind]
+        rows = [
+            _Row(fact.ref, self._evidence(fact), self._panel(view, fact), None)
+            for fact in story
+            if fact.rank == number
+        ]
+        rows += self._by_time(view, kind)
+        return sorted(rows, key=lambda r: (facts.time_ns(r.ref), facts.event_id(r.ref)))
 
     def _evidence(self, fact: Fact) -> Evidence:
         return Evidence.AMBIGUOUS if _DOUBTS & set(fact.flags) else Evidence.EXACT
@@ -50,39 +55,32 @@ class Results:
     def _panel(self, view: UnitView, fact: Fact) -> str | None:
         return None if fact.owner == view.code else self._facts.names.name(fact.owner)
 
-    def _by_time(self, view: UnitView, kind: str) -> list[tuple[int, int, Evidence]]:
-        """Results without a unit that fall into a visit: (ref, visit, WINDOW or AMBIGUOUS).
-
-        Only one unit there at that time makes it WINDOW.
-        """
+    def _by_time(self, view: UnitView, kind: str) -> list[_Row]:
+        """Results without a unit that fall into a visit: WINDOW, or AMBIGUOUS with others there."""
         facts = self._facts
         number = facts.number[kind]
-        found = []
+        rows = []
         for visit, station in enumerate(view.stations):
             order = self._ordered(station)
             start_ns, end_ns = self._stations.stay(view, visit)
             first = bisect_left(order, (start_ns, -1))
-            last = bisect_right(order, (end_ns, -1))
+            last = bisect_left(order, (end_ns, -1))
             for time_ns, ref in order[first:last]:
-                if facts.kind_number(ref) != number or not facts.holds(ref):
-                    continue
-                there = self._stations.units_at(station, time_ns)
-                evidence = Evidence.WINDOW if there <= 1 else Evidence.AMBIGUOUS
-                found.append((ref, visit, evidence))
-        return found
+                loose = facts.code(ref, "station") == station and not facts.code(ref, "unit")
+                if loose and facts.kind_number(ref) == number and facts.holds(ref):
+                    alone = self._stations.units_at(station, time_ns) <= 1
+                    evidence = Evidence.WINDOW if alone else Evidence.AMBIGUOUS
+                    rows.append(_Row(ref, evidence, None, visit))
+        return rows
 
     def _ordered(self, station: int) -> list[tuple[int, int]]:
+        """Results at a station that named no unit when they came: (time, ref), ascending."""
         refs = self._index.loose.get(station)
         if refs is None:
             return []
         count, order = self._loose.get(station, (0, []))
         if count != len(refs):
-            facts = self._facts
-            order = sorted(
-                (facts.time_ns(ref), ref)
-                for ref in set(refs)
-                if facts.code(ref, "station") == station and not facts.code(ref, "unit")
-            )
+            order = sorted((self._facts.time_ns(ref), ref) for ref in set(refs))
             self._loose[station] = (len(refs), order)
         return order
 
