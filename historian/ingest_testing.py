@@ -2,14 +2,17 @@
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from historian.catalog import Catalog
 from historian.catalog_rules import TagRules
 from historian.config import IngestConfig
+from historian.events import EVENT_KINDS
 from historian.ingest import Ingest
 from historian.ingest_streams import Streams
 from historian.metrics import Metrics
@@ -17,7 +20,26 @@ from historian.runtime_reader import StoreReader
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.filesystem import RealFileSystem
-from storage_engine.sample import EventBatch, EventColumns
+from storage_engine.frame import (
+    FLAG_OBSERVED,
+    ZERO_ID,
+    Declaration,
+    EventSection,
+    SampleSection,
+    SlotKind,
+    encode_frame,
+    peek_envelope,
+)
+from storage_engine.sample import (
+    DTYPES,
+    EVENT_ID_DTYPE,
+    Column,
+    ColumnData,
+    EventBatch,
+    EventColumns,
+    ValueType,
+    source_event_id,
+)
 
 _END_NS = 1 << 62
 
@@ -141,3 +163,76 @@ def run_ingest(
             catalog.close()
 
     asyncio.run(main())
+
+
+class FrameProducer:
+    """A collector's sending half: frames of one epoch, chained.
+
+    Parameters
+    ----------
+    epoch : int
+        Of all its frames.
+    name : bytes
+        16 bytes, its id.
+    """
+
+    def __init__(self, epoch: int = 1, name: bytes = b"p" * 16) -> None:
+        self.id = name
+        self.epoch = epoch
+        self.sequence = 0
+        self.crc = 0
+
+    def frame(self, **body: Any) -> bytes:
+        """Return the next frame of the chain."""
+        self.sequence += 1
+        raw = encode_frame(
+            incarnation=body.pop("incarnation", ZERO_ID),
+            producer_id=self.id,
+            epoch=self.epoch,
+            sequence=self.sequence,
+            previous_crc=self.crc,
+            flags=FLAG_OBSERVED,
+            **body,
+        )
+        self.crc = peek_envelope(raw).crc
+        return raw
+
+
+def declare(
+    slot: int, address: str, type_: ValueType = ValueType.FLOAT64, source: str = "plc"
+) -> Declaration:
+    """Declare a slot of samples."""
+    return Declaration(slot, SlotKind.SERIES, source, address, (Column("value", type_),))
+
+
+def samples(
+    slots: Sequence[int],
+    values: Sequence[Any],
+    times: Sequence[int],
+    *,
+    quality: Sequence[int] | None = None,
+    type_: ValueType = ValueType.FLOAT64,
+    valid: Sequence[bool] | None = None,
+) -> SampleSection:
+    """Make a section of samples; all good and none null unless said otherwise."""
+    mask = None if valid is None else np.array(valid, np.bool_)
+    value = np.empty(len(values), DTYPES[type_])
+    value[:] = values
+    return SampleSection(
+        np.array(slots, np.uint32),
+        np.array(times, np.int64),
+        np.array(quality or [0] * len(slots), np.uint32),
+        ColumnData(type_, value, mask),
+    )
+
+
+def arrivals(slot: int, units: Sequence[str | None], times: Sequence[int]) -> EventSection:
+    """Make a section of ``unit_arrived`` events, ids by position; only ``unit`` is filled."""
+    ids = b"".join(source_event_id("s", i) for i in range(len(units)))
+    data = []
+    for column in EVENT_KINDS["unit_arrived"]:
+        held = units if column.name == "unit" else [None] * len(units)
+        value = np.array(["" if u is None else u for u in held], np.object_)
+        data.append(ColumnData(column.type, value, np.array([u is not None for u in held])))
+    at = np.array(times, np.int64)
+    return EventSection(slot, at, np.frombuffer(ids, EVENT_ID_DTYPE), tuple(data))
