@@ -1,6 +1,7 @@
 """``historian replay``: plays recordings through OPC UA and MQTT into a running server."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ class _Bar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None)
+        self._task = progress.add_task("preparing", total=None)
 
     def stage(self, text: str, total: int) -> None:
         """Begin a new bar."""
@@ -72,6 +73,9 @@ def replay(
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+        )
+        logging.getLogger("asyncua").setLevel(
+            logging.ERROR
         )
         with Progress(*columns, console=err) as progress:
             reports = asyncio.run(Replay(request, SystemClock(), _Bar(progress)).run())

@@ -30,7 +30,7 @@ def mqtt_settings(port: int) -> dict[str, object]:
                 "kind": "samples",
                 "time": {"path": "ts", "unit": "ns"},
                 "value": "count",
-                "type": "int64",
+                "type": "float64",  # as the samples: order is kept within a type
                 "address": "{topic[1]}/" + _PLAYED,
             },
             {

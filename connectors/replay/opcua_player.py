@@ -10,7 +10,7 @@ from connectors.simulator.opcua_server import PlantServer
 from storage_engine.sample import GOOD, ValueType
 
 NAMESPACE = "urn:lighthouse:replay"
-PLAYED = Item("played", ValueType.INT64)
+PLAYED = Item("played", ValueType.FLOAT64)
 ROWS_WAITING_MAX = 50_000
 _BATCH_ROWS = 1_000
 
@@ -103,7 +103,7 @@ class OpcUaPlayer:
         """Write ``played``; return its time when the client has it."""
         node = self._first[recording.name] + len(recording.items)
         now_ns = self._clock.now_ns() // 1_000 * 1_000
-        await self._server.play([(node, now_ns, GOOD, count)])
+        await self._server.play([(node, now_ns, GOOD, float(count))])
         await self._server.drained()
         return now_ns
 

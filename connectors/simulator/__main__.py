@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import stat
@@ -66,6 +67,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="connectors.simulator", description=__doc__)
     parser.add_argument("--config-json", default="{}", help="settings, as in [simulator]")
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for chatty in ("asyncua", "amqtt"):  # they warn of what is meant here: no security, no users
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         asyncio.run(_run(read_live_config(arguments.config_json)))
     except (ConnectorError, OSError) as error:
