@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.columns import STRINGS, Rows, join_rows, sort_by_time
+from storage_engine.columns import STRINGS, IndexArray, Rows, join_rows, sort_by_time
 from storage_engine.events import sort_events
 from storage_engine.head_rows import RowLog
 from storage_engine.newest import Newest, cells_of, values_of
@@ -22,8 +22,9 @@ from storage_engine.sample import (
     ValueType,
 )
 
-# time, cell, stamp, quality, chain, flags of one row.
-ROW_BYTES = 8 + 8 + 8 + 4 + 4 + 1
+# time, cell, stamp, quality, chain, stream, flags of one row.
+ROW_BYTES = 8 + 8 + 8 + 4 + 4 + 4 + 1
+_NOWHERE = 2**32 - 1
 _TEXT_BYTES = 120  # an interned string beside its characters: object, list and dict entries
 _EVENT_BYTES = 64
 
@@ -176,15 +177,7 @@ class Head:
         order = self._log.order(
             np.array([captured.last], np.uint32), np.array([captured.count], np.uint32), one
         )
-        return sort_by_time(self._cut(order, value_type))
-
-    def _cut(self, order: UInt32Array, value_type: ValueType) -> Rows:
-        log = self._log
-        valid: BoolArray | None = log.flags[order].view(np.bool_)
-        assert valid is not None, "flags give a mask"
-        value = values_of(value_type, log.cell[order], self.texts)
-        column = ColumnData(value_type, value, None if valid.all() else valid)
-        return Rows(log.time[order], log.stamp[order], log.quality[order], None, (column,))
+        return sort_by_time(_rows_of(self._log, order.astype(np.intp), value_type, self.texts))
 
     def event_streams(self) -> list[int]:
         """Event streams with rows, ascending."""
@@ -228,19 +221,31 @@ class Head:
                 begin = end
 
     def _piece(self, streams: UInt32Array, value_type: ValueType) -> tuple[UInt32Array, Rows]:
-        counts = self._log.count[streams]
-        order = self._log.order(self._log.last, self._log.count, streams)
-        stream = np.repeat(streams, counts)
-        time, stamp = self._log.time[order], self._log.stamp[order]
+        counts = self._log.count[streams].astype(np.int64)
+        rows = int(counts.sum())
+        place = np.full(len(self._log.count), _NOWHERE, np.uint32)
+        place[streams] = np.cumsum(counts) - counts
+        out = RowLog(rows, 1)
+        self._log.spread(place, out)
+        stream, time, stamp = out.stream, out.time, out.stamp
         ahead = (stream[1:] == stream[:-1]) & (
             (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (stamp[1:] < stamp[:-1]))
         )
-        if ahead.any():
-            late = np.isin(stream, np.unique(stream[1:][ahead]))
-            where = np.flatnonzero(late)
-            sorting = np.lexsort((stamp[where], time[where], stream[where]))
-            order[where] = order[where[sorting]]
-        return stream, self._cut(order, value_type)
+        if not ahead.any():
+            return stream, _rows_of(out, slice(None), value_type, self.texts)
+        where = np.flatnonzero(np.isin(stream, np.unique(stream[1:][ahead])))
+        order = np.arange(rows)
+        order[where] = where[np.lexsort((stamp[where], time[where], stream[where]))]
+        return stream, _rows_of(out, order, value_type, self.texts)
+
+
+def _rows_of(
+    log: RowLog, where: slice | IndexArray, value_type: ValueType, texts: list[object]
+) -> Rows:
+    valid: BoolArray = log.flags[where].view(np.bool_)
+    value = values_of(value_type, log.cell[where], texts)
+    column = ColumnData(value_type, value, None if valid.all() else valid)
+    return Rows(log.time[where], log.stamp[where], log.quality[where], None, (column,))
 
 
 def event_bytes(rows: Rows) -> int:

@@ -20,6 +20,7 @@ class RowLog:
     stamp: UInt64Array
     quality: UInt32Array
     before: UInt32Array
+    stream: UInt32Array
     flags: npt.NDArray[np.uint8]
     last: UInt32Array
     count: UInt32Array
@@ -38,3 +39,4 @@ class RowLog:
     def order(
         self, last: UInt32Array, count: UInt32Array, stream: UInt32Array
     ) -> UInt32Array: ...
+    def spread(self, place: UInt32Array, out: RowLog) -> None: ...

@@ -8,6 +8,7 @@ from storage_engine.kernels.head cimport (
     lh_head_newest,
     lh_head_rows,
     lh_head_scatter,
+    lh_head_spread,
 )
 
 import numpy as np
@@ -23,7 +24,7 @@ cdef class RowLog:
 
     cdef readonly int64_t used
     cdef readonly int64_t capacity
-    cdef readonly object time, cell, stamp, quality, before, flags, last, count
+    cdef readonly object time, cell, stamp, quality, before, stream, flags, last, count
     cdef lh_head_rows rows
     cdef int64_t streams
 
@@ -37,13 +38,16 @@ cdef class RowLog:
         self.stamp = np.empty(capacity, np.uint64)
         self.quality = np.empty(capacity, np.uint32)
         self.before = np.empty(capacity, np.uint32)
+        self.stream = np.empty(capacity, np.uint32)
         self.flags = np.empty(capacity, np.uint8)
         cdef int64_t[::1] time = self.time
         cdef uint64_t[::1] cell = self.cell
         cdef uint64_t[::1] stamp = self.stamp
         cdef uint32_t[::1] quality = self.quality
         cdef uint32_t[::1] before = self.before
+        cdef uint32_t[::1] stream = self.stream
         cdef uint8_t[::1] flags = self.flags
+        self.rows.stream = &stream[0]
         self.rows.time, self.rows.cell, self.rows.stamp = &time[0], &cell[0], &stamp[0]
         self.rows.quality, self.rows.before, self.rows.flags = &quality[0], &before[0], &flags[0]
         self._grow(streams)
@@ -113,3 +117,19 @@ cdef class RowLog:
                     self.rows.before, self.used, last_at, count_at, stream_at, n, out_at)
         assert got == out.size, "a chain of the head is broken"
         return out
+
+    def spread(self, uint32_t[::1] place not None, RowLog out not None):
+        """Copy the rows of chosen streams into ``out``, each stream's together.
+
+        ``place`` has the first row of each stream in ``out``, 2^32 - 1 for those not chosen; it is
+        advanced. ``out`` holds as many rows as were copied afterwards.
+        """
+        cdef int64_t done
+        if place.shape[0] < self.streams:
+            raise InvalidArgument("cannot spread the head: the table of places is too short")
+        with nogil:
+            done = lh_head_spread(
+                &self.rows, self.used, &place[0], &out.rows, out.capacity)
+        if done < 0:
+            raise InvalidArgument(f"cannot spread the head: got more rows than {out.capacity}")
+        out.used = done

@@ -126,6 +126,6 @@ def values_of(value_type: ValueType, cell: UInt64Array, texts: list[object]) -> 
         narrow: AnyArray = cell.astype(np.uint32).view(np.float32)
         return narrow
     if value_type is ValueType.BOOL:
-        return cell != 0
+        return np.not_equal(cell, 0)
     values: AnyArray = cell.view(DTYPES[value_type])
     return values

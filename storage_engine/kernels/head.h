@@ -27,6 +27,7 @@ typedef struct {
     uint64_t *stamp;
     uint32_t *quality;
     uint32_t *before;
+    uint32_t *stream;
     uint8_t *flags;
     uint32_t *last;
     uint32_t *count;
@@ -94,6 +95,7 @@ static inline void lh_head_scatter(
         head->quality[r] = batch->quality[i];
         head->flags[r] = batch->valid[i] ? 1u : 0u;
         head->before[r] = head->last[s];
+        head->stream[r] = s;
         head->last[s] = (uint32_t)(r + 1);
         head->count[s] += 1u;
         lh_head_update(newest, batch, i);
@@ -124,6 +126,32 @@ static inline int64_t lh_head_gather(
         const int64_t got = lh_head_walk(before, rows, last[s], (int64_t)count[s], out + done);
         if (got < 0) return -1;
         done += got;
+    }
+    return done;
+}
+
+#define LH_HEAD_NOWHERE UINT32_MAX
+
+/* Copy the rows of chosen streams so that each stream's lie together, in order of arrival.
+ * `place` says where a stream's next row goes, NOWHERE for streams that are not chosen, and is
+ * advanced. Reads in order and writes to as many places as there are streams, which caches like
+ * far better than following chains. Returns the rows copied, or -1 when `out` would overflow. */
+static inline int64_t lh_head_spread(
+    const lh_head_rows *head, int64_t rows, uint32_t *place, lh_head_rows *out, int64_t capacity
+) {
+    int64_t done = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        const uint32_t p = place[head->stream[r]];
+        if (p == LH_HEAD_NOWHERE) continue;
+        if ((int64_t)p >= capacity) return -1;
+        place[head->stream[r]] = p + 1;
+        out->time[p] = head->time[r];
+        out->cell[p] = head->cell[r];
+        out->stamp[p] = head->stamp[r];
+        out->quality[p] = head->quality[r];
+        out->stream[p] = head->stream[r];
+        out->flags[p] = head->flags[r];
+        done++;
     }
     return done;
 }

@@ -68,10 +68,9 @@ def test_the_rule_keeps_corrections_and_drops_redeliveries():
 
 def test_floats_are_equal_by_bits_and_quality_counts():
     """-0.0 is not 0.0, a NaN equals itself, another quality is another row."""
-    rows = rows_of(
-        [(5, 1, 0, 0, 0.0), (5, 2, 0, 0, -0.0), (6, 3, 0, 0, np.nan), (6, 4, 0, 0, np.nan)]
-        + [(7, 5, 0, 0, 1.0), (7, 6, 0, 1, 1.0), (8, 7, 0, 0, None), (8, 8, 0, 0, None)]
-    )
+    values = [(5, 0, 0.0), (5, 0, -0.0), (6, 0, np.nan), (6, 0, np.nan)]
+    values += [(7, 0, 1.0), (7, 1, 1.0), (8, 0, None), (8, 0, None)]
+    rows = rows_of([(t, lsn, 0, q, v) for lsn, (t, q, v) in enumerate(values, 1)])
 
     assert [1, 2, 3, 5, 6, 7] == (revisions(rows).stamp // 2).tolist()
 
