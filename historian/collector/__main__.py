@@ -13,7 +13,10 @@ from historian.config import CollectorConfig, load_config
 from historian.errors import ConfigInvalid
 from storage_engine.errors import StorageError
 
-_USAGE = "usage: python -m historian.collector --config FILE --name COLLECTOR [--supervised]"
+_USAGE = (
+    "usage: python -m historian.collector --config FILE --name COLLECTOR"
+    " [--base FOLDER] [--supervised]"
+)
 _EXIT_USAGE = 2
 _EXIT_FAILED = 1
 
@@ -53,11 +56,12 @@ def main(arguments: list[str]) -> int:
     supervised = "--supervised" in arguments
     rest = [word for word in arguments if word != "--supervised"]
     given = dict(zip(rest[::2], rest[1::2], strict=False))
-    if len(rest) % 2 or set(given) != {"--config", "--name"}:
+    if len(rest) % 2 or set(given) - {"--base"} != {"--config", "--name"}:
         sys.stderr.write(f"{_USAGE}\n")
         return _EXIT_USAGE
     try:
-        config = load_config(Path(given["--config"])).collector(given["--name"])
+        base = Path(given["--base"]) if "--base" in given else None
+        config = load_config(Path(given["--config"]), base=base).collector(given["--name"])
     except ConfigInvalid as error:
         sys.stderr.write(f"{error}\n")
         return _EXIT_USAGE

@@ -83,7 +83,9 @@ class Sender:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             while True:
                 self._intake.spooled.clear()
-                reading = await asyncio.to_thread(self._spool.read, self._body_bytes)
+                # Behind a frame that was refused the next one must not overtake it.
+                body_bytes = 1 if self._refusals else self._body_bytes
+                reading = await asyncio.to_thread(self._spool.read, body_bytes)
                 if not reading.frames:
                     await self._intake.spooled.wait()
                     continue
@@ -209,16 +211,19 @@ class Sender:
 
 def _taken(reading: Reading, answer: dict[str, Any]) -> tuple[int, str]:
     """How many frames from the first on the server has, and why the next one is not taken."""
-    told: dict[tuple[str, int, int], dict[str, Any]] = {}
+    told: dict[tuple[str, str, str], dict[str, Any]] = {}
+    nameless = ""
     for each in answer.get("frames") or ():
         if isinstance(each, dict):
-            key = (str(each.get("producer")), int(each["epoch"]), int(each["sequence"]))
+            key = (str(each.get("producer")), str(each.get("epoch")), str(each.get("sequence")))
             told[key] = each
+            if each.get("producer") is None:
+                nameless = str(each.get("reason"))
     for count, (frame, position) in enumerate(zip(reading.frames, reading.positions, strict=True)):
         producer = peek_envelope(frame).producer_id.hex()
-        one = told.get((producer, *position), {})
+        one = told.get((producer, str(position[0]), str(position[1])), {})
         if one.get("status") not in _HAS_IT:
-            return count, str(one.get("reason") or "the answer does not name it")
+            return count, str(one.get("reason") or nameless or "the answer does not name it")
     return len(reading.frames), ""
 
 

@@ -115,7 +115,7 @@ def _described(item: SourceItem) -> dict[str, object]:
         "high": item.high,
         "facts": dict(item.facts),
     }
-    return {key: value for key, value in facts.items() if value not in {"", None} and value != {}}
+    return {key: value for key, value in facts.items() if value or isinstance(value, float)}
 
 
 def _event_rejects(batch: EventBatch, reason: str) -> tuple[Reject, ...]:

@@ -22,8 +22,8 @@ class FarSide:
         Stored, each key once, in order of arrival.
     duplicates : int
         Frames that came again.
-    refuse_next : int
-        So many frames are answered as refused.
+    refuse : set of (epoch, sequence)
+        Frames that are answered as refused.
     fail_next : int
         So many requests are stored and then answered by closing the connection.
     """
@@ -32,7 +32,7 @@ class FarSide:
         self.incarnation = incarnation
         self.frames: list[Frame] = []
         self.duplicates = 0
-        self.refuse_next = 0
+        self.refuse: set[tuple[int, int]] = set()
         self.fail_next = 0
         self.port = 0
         self._keys: set[_Key] = set()
@@ -101,8 +101,8 @@ class FarSide:
             "rejected": 0,
             "reason": None,
         }
-        if self.refuse_next or envelope.incarnation not in {bytes(16), self.incarnation}:
-            self.refuse_next = max(0, self.refuse_next - 1)
+        known = envelope.incarnation in {bytes(16), self.incarnation}
+        if key[1:] in self.refuse or not known:
             return {**told, "status": "refused", "reason": "told to refuse"}
         if key in self._keys:
             self.duplicates += 1

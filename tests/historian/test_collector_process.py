@@ -221,6 +221,7 @@ def test_a_killed_collector_loses_nothing_of_the_broker_and_sends_nothing_twice(
 
     far = asyncio.run(play())
 
+    assert "Traceback" not in (tmp_path / "collector.log").read_text()
     events = {(e[1], e[3]["meter"], e[3]["register"]) for e in events_of(far.frames)}
     assert {(1_000 + n, "E1", n / 2) for n in range(count * rounds)} == events
     samples = set(samples_of(far.frames, "broker"))

@@ -1,0 +1,200 @@
+"""collector/host.py, source_sink.py, supervisor.py: one bad neighbour costs the others nothing."""
+
+import asyncio
+import random
+import sys
+
+import numpy as np
+
+from connectors.connector import ConfigError, ConnectorStatus, SourceUnavailable
+from connectors.sink import Link, Reject, SourceItem, SourceState
+from historian.clock import SystemClock
+from historian.collector.host import Collector
+from historian.collector.supervisor import Child, Supervisor
+from historian.collector.testing import TOKEN, FarSide
+from historian.config import CollectorConfig, SourceConfig
+from historian.events import EVENT_KINDS
+from storage_engine.sample import (
+    EVENT_ID_DTYPE,
+    Column,
+    ColumnData,
+    EventBatch,
+    SampleBatch,
+    ValueType,
+)
+
+
+def samples(values, type_=ValueType.FLOAT64, dtype=np.float64):
+    count = len(values)
+    return SampleBatch(
+        ("x",),
+        np.zeros(count, np.int32),
+        np.arange(count, dtype=np.int64),
+        np.zeros(count, np.uint32),
+        ColumnData(type_, np.array(values, dtype)),
+    )
+
+
+def reads(columns, data):
+    count = len(data[0])
+    ids = np.frombuffer(bytes(range(16)) * count, EVENT_ID_DTYPE)
+    return EventBatch("meter_read", np.arange(count, dtype=np.int64), ids, columns, tuple(data))
+
+
+class Scripted:
+    """A connector that plays what its settings say."""
+
+    def __init__(self, name, settings, clock):
+        if "wrong" in settings:
+            raise ConfigError("cannot use setting wrong: got 1, want nothing")
+        self._name = name
+        self._play = settings["play"]
+        self._runs = 0
+        self.status = ConnectorStatus()
+
+    async def run(self, sink):
+        self._runs += 1
+        await self._play(sink, self._runs)
+        await asyncio.Event().wait()
+
+
+def run_collector(folder, until, **plays):
+    """Collect from scripted sources until ``until(far)`` holds."""
+    (folder / "token").write_text(TOKEN)
+
+    async def play():
+        far = FarSide()
+        async with far.serving():
+            config = CollectorConfig(
+                name="line1",
+                spool_path=folder / "spool",
+                server_url=far.url,
+                token_file=folder / "token",
+                linger_ms=1,
+                frame_rows_max=100,
+                sources=tuple(
+                    SourceConfig(name, "scripted", settings=settings)
+                    for name, settings in plays.items()
+                ),
+            )
+            stop = asyncio.Event()
+            collector = Collector(config, SystemClock(), {"scripted": Scripted})
+            task = asyncio.create_task(collector.run(stop))
+            async with asyncio.timeout(30):
+                while not until(far):  # noqa: ASYNC110 - watches a whole system
+                    await asyncio.sleep(0.01)
+            stop.set()
+            await task
+        return far
+
+    return asyncio.run(play())
+
+
+def notices(far, kind):
+    return [n.facts for f in far.frames for n in f.notices if n.kind == kind]
+
+
+def values(far):
+    return [v for f in far.frames for s in f.samples for v in s.value.objects()]
+
+
+def test_a_wrong_source_is_named_and_its_neighbour_collects(tmp_path):
+    """A person must see which source needs them."""
+
+    async def good(sink, _run):
+        await sink.put(samples([1.0, 2.0]))
+
+    far = run_collector(
+        tmp_path,
+        lambda far: values(far) and notices(far, "source_state"),
+        good={"play": good},
+        bad={"wrong": 1},
+    )
+
+    assert [1.0, 2.0] == values(far)
+    (state,) = notices(far, "source_state")
+    assert (state["source"], state["link"], state["collector"]) == ("bad", "failed", "line1")
+    assert "wrong" in state["detail"]
+
+
+def test_a_source_that_breaks_or_is_away_is_run_again(tmp_path):
+    """Both a lost line and a fault of ours end one run, not the source."""
+
+    async def flaky(sink, run):
+        if run == 1:
+            raise SourceUnavailable("away")
+        if run == 2:
+            raise ZeroDivisionError
+        await sink.put(samples([float(run)]))
+
+    far = run_collector(tmp_path, values, flaky={"play": flaky})
+
+    assert [3.0] == values(far)
+
+
+def test_everything_a_sink_takes_reaches_the_server(tmp_path):
+    """Samples larger than a frame, states, metadata, rejects, events in any order of columns."""
+    meter = ColumnData(ValueType.TEXT, np.array(["E1"], object))
+    register = ColumnData(ValueType.FLOAT64, np.array([5.0]))
+    columns = (Column("register", ValueType.FLOAT64), Column("meter", ValueType.TEXT))
+
+    async def everything(sink, _run):
+        await sink.state(SourceState(Link.CONNECTED, "here", 5))
+        await sink.describe((SourceItem("x", "Temperature", eng_unit="Cel"),))
+        await sink.reject((Reject("topic", "no JSON", b"\xff{", 9),))
+        receipt = await sink.put(samples([float(n) for n in range(250)]))
+        await sink.stored(receipt)
+        await sink.put(reads(columns, [register, meter]))
+        await sink.put(reads((Column("shoe", ValueType.FLOAT64),), [register]))
+        await sink.put(samples([1], ValueType.FLOAT64, np.int64))
+        await sink.put(samples([-1.0]))
+
+    far = run_collector(tmp_path, lambda far: -1.0 in values(far), plc={"play": everything})
+
+    assert [*map(float, range(250)), -1.0] == values(far)
+    (state,) = notices(far, "source_state")
+    assert (state["link"], state["detail"], state["clock_offset_ns"]) == ("connected", "here", 5)
+    assert notices(far, "metadata")[0]["items"] == [
+        {"address": "x", "name": "Temperature", "eng_unit": "Cel"}
+    ]
+    topic, shoe, wrong = notices(far, "reject")
+    assert (topic["address"], topic["payload"], topic["time_ns"]) == ("topic", "\\xff{", 9)
+    assert "shoe" in shoe["reason"]
+    assert "int64" in wrong["reason"]
+    (section,) = [s for f in far.frames for s in f.events]
+    (declared,) = [d for f in far.frames for d in f.declarations if d.address == "meter_read"]
+    assert EVENT_KINDS["meter_read"] == declared.columns
+    assert ["E1"] == section.data[0].objects()
+    assert [5.0] == section.data[1].objects()
+
+
+def test_a_child_that_ends_is_started_again_and_all_end_on_stop():
+    """Serve's children live as long as serve, no longer."""
+    forever = "import sys; sys.stdin.read()"
+
+    async def play():
+        children = [
+            Child("short", (sys.executable, "-c", "raise SystemExit(3)")),
+            Child("long", (sys.executable, "-c", forever)),
+        ]
+        supervisor = Supervisor(children, QuickClock(), random.Random(1))
+        await supervisor.start()
+        async with asyncio.timeout(30):
+            short, long = supervisor.status["short"], supervisor.status["long"]
+            while short.starts < 3 or long.pid is None:  # noqa: ASYNC110 - watches processes
+                await asyncio.sleep(0.01)
+        await supervisor.stop()
+        return supervisor.status
+
+    status = asyncio.run(play())
+
+    assert status["short"].exit_code == 3
+    assert status["long"].starts == 1
+    assert status["long"].exit_code == 0
+
+
+class QuickClock(SystemClock):
+    """Waits a hundred times shorter."""
+
+    async def sleep(self, seconds):
+        await asyncio.sleep(seconds / 100)
