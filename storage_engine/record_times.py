@@ -80,6 +80,8 @@ class RecordTimes:
         """
         with self._lock:
             place = bisect_right(self._time, record_time_ns)
+            if place == 0:
+                return 0
             if place == len(self._time):
                 return newest_lsn
             return self._lsn[place] - 1
