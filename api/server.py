@@ -79,8 +79,8 @@ def run_server(config: HistorianConfig, clock: Clock, announce: Announce) -> Non
     CommandFailed
         If the port is taken.
     """
-    configure_logs()
     listening = _listen(config.http.host, config.http.port)
+    configure_logs()
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_serve(config, clock, listening, announce))

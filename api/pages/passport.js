@@ -191,6 +191,16 @@ async function showCurves() {
 }
 
 function drawCurves(visit) {
+  const names = state.plots.map((plot, i) =>
+    element(
+      "span",
+      { class: `colour${i}` },
+      "● ",
+      plot.tag,
+      plot.eng_unit ? ` [${plot.eng_unit}]` : "",
+    ),
+  );
+  fill(byId("legend"), ...names);
   byId("curves").hidden = state.plots.length === 0;
   if (state.plots.length === 0) return;
   const marksMs = [
@@ -279,6 +289,13 @@ function showTests(passport) {
   fill(byId("tests"), table(headings, rows, "no tests reported"));
 }
 
+function materialNotes(use) {
+  const notes = use.flags.map((flag) => flag.replaceAll("_", " "));
+  if (use.removed !== null) notes.unshift(`removed ${at(use.removed)}`);
+  if (use.alternatives.length > 1) notes.unshift(`one of ${use.alternatives.join(", ")}`);
+  return notes.join(" · ");
+}
+
 function showMaterials(passport) {
   const rows = passport.materials.map((m) => [
     m.part,
@@ -287,10 +304,9 @@ function showMaterials(passport) {
     [m.station, m.slot].filter(Boolean).join(" "),
     number(m.quantity),
     evidence(m.evidence),
-    m.removed === null ? null : `removed ${at(m.removed)}`,
-    m.alternatives.length > 1 ? `one of ${m.alternatives.join(", ")}` : m.flags.join(", "),
+    materialNotes(m),
   ]);
-  const headings = ["Part", "Lot", "Supplier lot", "Where", "#Quantity", "Evidence", "", "Notes"];
+  const headings = ["Part", "Lot", "Supplier lot", "Where", "#Quantity", "Evidence", "Notes"];
   fill(byId("materials"), table(headings, rows, "no materials known"));
 }
 
@@ -312,7 +328,12 @@ function showEnergy(passport) {
 
 function showCarriers(passport) {
   const span = (c) => `${at(c.start) ?? "?"} – ${at(c.end) ?? "now"}`;
-  const carried = passport.carriers.map((c) => [c.carrier, c.nest, span(c), c.flags.join(", ")]);
+  const carried = passport.carriers.map((c) => [
+    c.carrier,
+    c.nest,
+    span(c),
+    c.flags.join(", ").replaceAll("_", " "),
+  ]);
   const moved = passport.moves.map((m) => [
     m.cart,
     null,
