@@ -84,7 +84,8 @@ static inline void lh_head_update(lh_head_newest *newest, const lh_head_batch *b
 
 /* Append rows [0, rows) of the batch behind row `base`. */
 static inline void lh_head_scatter(
-    lh_head_rows *head, lh_head_newest *newest, const lh_head_batch *batch, int64_t base, int64_t rows
+    lh_head_rows *head, lh_head_newest *newest, const lh_head_batch *batch, int64_t base,
+    int64_t rows
 ) {
     for (int64_t i = 0; i < rows; i++) {
         const int64_t r = base + i;
