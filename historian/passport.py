@@ -29,6 +29,7 @@ from storage_engine.sample import ValueType
 NUMBERS = ("Count", "Minimum", "Maximum", "TimeAverage2", "PercentGood")
 OTHERS = ("Count", "PercentGood")
 GAP_SEARCH_NS = 86_400_000_000_000  # a gap is reported at latest a day after it ended
+_NO_GAPS = {"out_from_panel"}  # flags that say how something is known, not that it is not
 _KEYS = {
     "Count": "count",
     "Minimum": "minimum",
@@ -296,7 +297,7 @@ def _gaps(visits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for visit in visits:
         where = {"visit": visit["index"], "station": visit["station"]}
-        found.extend({"kind": flag, **where} for flag in visit["flags"])
+        found.extend({"kind": f, **where} for f in visit["flags"] if f not in _NO_GAPS)
         if not visit["energy"]:
             found.append({"kind": "no_meter", **where})
         for share in visit["energy"]:

@@ -97,9 +97,11 @@ class Visit:
     verdict : str or None
         As reported by the newest event of the visit that has one.
     flags : tuple of str
-        ``in_inferred`` (out without in), ``out_inferred`` (in without out), ``open``,
-        ``repeated_start``, ``verdicts_differ``, ``overlaps_next``, ``shared_serial`` (an event
-        names only the serial, and several products bear it).
+        ``in_inferred`` (out without in), ``out_inferred`` (in without out), ``out_from_panel``
+        (the panel's departure, reported after the split), ``open``, ``repeated_start``,
+        ``start_before_in``, ``end_after_out``, ``overlaps_next`` (clocks differ),
+        ``verdicts_differ``, ``shared_serial`` (an event names only the serial, and several
+        products bear it).
     inherited_from : str or None
         The panel that made this visit before the split.
     """

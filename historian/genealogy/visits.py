@@ -218,8 +218,9 @@ def _infer_outs(drafts: list[_Draft], left: Mapping[str, Left], ended_ns: int | 
         left_ns = None if stay is None else stay.out_ns
         bounds = [t for t in (following, left_ns, ended_ns) if t is not None]
         if bounds:
-            draft.out_ns = max(min(bounds), *draft.known_ns())
-            draft.flags["out_inferred"] = None
+            bound = min(bounds)
+            draft.out_ns = max(bound, *draft.known_ns())
+            draft.flags["out_from_panel" if bound == left_ns else "out_inferred"] = None
         else:
             draft.flags["open"] = None
 

@@ -152,7 +152,7 @@ def test_a_stay_goes_on_across_the_split():
     )
 
     assert [("split", 0, 6, ())] == bounds(g, "B1")
-    assert ("split", 0, 8, ("out_inferred",)) == bounds(g, "B2")[0]
+    assert ("split", 0, 8, ("out_from_panel",)) == bounds(g, "B2")[0]
     assert (7 * S, "PASS") == (g.visits("B2")[0].end_ns, g.visits("B2")[0].verdict)
 
 

@@ -3,18 +3,15 @@
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from historian.clock import SystemClock
 from historian.collector.supervisor import ChildStatus
 from historian.replay import Replay, ReplayReport, ReplayRequest
+from historian.testing import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("HISTORIAN_DATA", ROOT / "../shared/data")).resolve()
@@ -24,45 +21,10 @@ pytestmark = [
 ]
 
 
-class Server:
-    """``historian serve`` on a store of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self.token_file = folder / "store" / "admin.token"
-        config = folder / "historian.toml"
-        config.write_text(f'[store]\npath = "{folder / "store"}"\n[http]\nport = {port}\n')
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "api", "serve", "--config", str(config)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
-
-    async def ready(self) -> None:
-        """Return when it takes writes."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
-            for _ in range(300):
-                assert self._process.poll() is None
-                try:
-                    if (await client.get("/ready")).is_success:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.1)
-        raise AssertionError("the server did not become ready")
-
-    def stop(self) -> None:
-        """End it as Ctrl-C does."""
-        self._process.send_signal(signal.SIGINT)
-        assert self._process.wait(30) == 0
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    running = Server(tmp_path)
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    running = ServerProcess(tmp_path)
+    running.start()
     yield running
     running.stop()
 
@@ -93,8 +55,7 @@ class Watch:
         self._status = status
 
 
-async def replay(server: Server, watch: Watch, *recordings: str) -> tuple[ReplayReport, ...]:
-    await server.ready()
+async def replay(server: ServerProcess, watch: Watch, *recordings: str) -> tuple[ReplayReport, ...]:
     request = ReplayRequest(
         data=DATA,
         recordings=recordings,
@@ -105,7 +66,9 @@ async def replay(server: Server, watch: Watch, *recordings: str) -> tuple[Replay
     return await Replay(request, SystemClock(), watch).run()
 
 
-def test_the_store_equals_the_recording_and_a_second_play_changes_nothing(server: Server) -> None:
+def test_the_store_equals_the_recording_and_a_second_play_changes_nothing(
+    server: ServerProcess,
+) -> None:
     """Hurco has times of 100 ns, a clock that falls back to 2002, and 510 re-sent samples."""
     names = ("nist_smstestbed/Hurco01-201705", "skab/valve1_0")
     first = asyncio.run(replay(server, Watch(), *names))
@@ -121,7 +84,7 @@ def test_the_store_equals_the_recording_and_a_second_play_changes_nothing(server
     assert [r.duplicates for r in second] == [7_920, 11_470]
 
 
-def test_a_collector_killed_in_the_middle_costs_nothing(server: Server) -> None:
+def test_a_collector_killed_in_the_middle_costs_nothing(server: ServerProcess) -> None:
     """What it had not acknowledged comes again; what it had is in its spool."""
     watch = Watch(60_000, 160_000)
 
