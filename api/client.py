@@ -79,8 +79,12 @@ def connect(config: HistorianConfig, url: str | None) -> Iterator[Client]:
         yield local
 
 
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated, not bound
+
+
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - the wildcard is translated, not bound
+    """Address at which a server on this host is reached from here."""
+    return _WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
 
 
 def _token(config: HistorianConfig) -> str:

@@ -74,9 +74,7 @@ def replay(
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        logging.getLogger("asyncua").setLevel(
-            logging.ERROR
-        )
+        logging.getLogger("asyncua").setLevel(logging.ERROR)
         with Progress(*columns, console=err) as progress:
             reports = asyncio.run(Replay(request, SystemClock(), _Bar(progress)).run())
         _print(reports)
