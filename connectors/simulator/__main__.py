@@ -54,10 +54,15 @@ async def _parent_gone() -> None:
 async def _run(config: LiveConfig) -> None:
     loop = asyncio.get_running_loop()
     plant = asyncio.create_task(LivePlant(config, _WallClock()).run(_say_ready))
+    told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, plant.cancel)
+        loop.add_signal_handler(number, told.set)
     watch = asyncio.create_task(_parent_gone())
-    watch.add_done_callback(lambda _: plant.cancel())
+    watch.add_done_callback(lambda _: told.set())
+    end = asyncio.create_task(told.wait())
+    await asyncio.wait({plant, end}, return_when=asyncio.FIRST_COMPLETED)
+    # Cancelled once, however often we are told: a second time would cut the clearing up short.
+    plant.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await plant
 

@@ -5,6 +5,7 @@ users. What it queues for a collector that is away is bounded.
 """
 
 import asyncio
+import getpass
 import shutil
 import socket
 import tempfile
@@ -17,7 +18,9 @@ QUEUED_BYTES_MAX = 256 * 1024 * 1024
 _START_TRIES = 100
 _START_WAIT_S = 0.1
 _STOP_TIMEOUT_S = 5.0
+# As root it would change its user, and a process that does forgets whose death to follow.
 _CONFIGURATION = """\
+user {user}
 listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
@@ -105,7 +108,9 @@ class Mosquitto:
         """Start and wait until it accepts connections."""
         self._folder = tempfile.TemporaryDirectory(prefix="historian-mosquitto-")
         configuration = Path(self._folder.name) / "mosquitto.conf"
-        text = _CONFIGURATION.format(port=self.port, queued_bytes_max=QUEUED_BYTES_MAX)
+        text = _CONFIGURATION.format(
+            user=getpass.getuser(), port=self.port, queued_bytes_max=QUEUED_BYTES_MAX
+        )
         await asyncio.to_thread(configuration.write_text, text)
         setpriv = shutil.which("setpriv")
         guard = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []

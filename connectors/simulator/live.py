@@ -70,6 +70,7 @@ class LivePlant:
         self._broker: Broker | None = None
         self._server = PlantServer(
             plant_nodes(),
+            clock,
             namespace=NAMESPACE,
             port=config.opcua_port,
             queue_rows_max=_ROWS_WAITING_MAX,

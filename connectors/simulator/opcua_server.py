@@ -23,6 +23,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
+from connectors.connector import Clock
 from connectors.simulator.data_value import encode_notification
 from connectors.simulator.node import Node, Row
 from connectors.simulator.outbox import Monitor, Outbox, Source
@@ -237,6 +238,7 @@ class PlantServer:
     ----------
     nodes : sequence of Node
         Its variables; rows name them by position.
+    clock : Clock
     namespace : str
         URI of their namespace; identifiers are strings, ``folder/folder/name``.
     port : int
@@ -250,6 +252,7 @@ class PlantServer:
     def __init__(
         self,
         nodes: Sequence[Node],
+        clock: Clock,
         *,
         namespace: str,
         port: int = 0,
@@ -257,6 +260,7 @@ class PlantServer:
         queue_rows_max: int = 50_000,
     ) -> None:
         self._nodes = tuple(nodes)
+        self._clock = clock
         self._namespace = namespace
         self._port = port
         self._source = Source(len(self._nodes), keep=keep, rows_max=queue_rows_max)
@@ -340,7 +344,7 @@ class PlantServer:
             await self._moved()
         self._source.offer(rows)
         await self._internals.plant_subscriptions.push()
-        await asyncio.sleep(0)
+        await self._clock.sleep(0)  # let the server hear its clients
 
     async def drained(self) -> None:
         """Return when a client has acknowledged every row played (kept only)."""
