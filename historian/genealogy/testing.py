@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from historian.events import EVENT_KINDS
+from historian.genealogy.genealogy import Genealogy
 from historian.ingest_events import build_events
 from storage_engine.sample import EventBatch, EventColumns, source_event_id
 
+SECOND = 1_000_000_000
+History = list[tuple[str, int, dict[str, Any]]]
 Row = tuple[int, bytes, Mapping[str, object]]
 
 
@@ -64,3 +68,21 @@ class MemoryEventReader:
             dict(zip(names, batch.data, strict=True)),
             np.array([e.lsn for e in found], dtype=np.uint64),
         )
+
+
+def traced(history: History, **options: Any) -> Genealogy:
+    """Genealogy rebuilt from (kind, time, columns)."""
+    made = Genealogy(MemoryEventReader(numbered(history)), **options)
+    made.rebuild()
+    return made
+
+
+def stay(unit: str, station: str, start_s: int, **facts: Any) -> History:
+    """Reports of a whole visit of eight seconds, work from the second to the sixth."""
+    at = {"unit": unit, "station": station, **facts}
+    return [
+        ("unit_arrived", start_s * SECOND, at),
+        ("work_started", (start_s + 2) * SECOND, at),
+        ("work_completed", (start_s + 6) * SECOND, {**at, "verdict": "PASS"}),
+        ("unit_departed", (start_s + 8) * SECOND, at),
+    ]
