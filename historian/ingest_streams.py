@@ -55,6 +55,11 @@ class Streams:
                 self._engine.grow_stream(stream_id, columns)
             self._remember(kind, stream_id)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every kind of event has its stream; a full disk may have kept us from it."""
+        return len(self._event_streams) == len(EVENT_KINDS)
+
     def event_stream(self, kind: str) -> int | None:
         """Return the stream of a kind of event; None when there is none."""
         return self._event_streams.get(kind)

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 OTHER = "other"
@@ -21,6 +27,7 @@ class Metrics:
     def __init__(self, sources_max: int) -> None:
         self._sources_max = sources_max
         self._sources: set[str] = set()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._rows = self._counter("rows", "Rows stored, by source.", "source")
         self._rejected = self._counter(

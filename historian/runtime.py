@@ -16,7 +16,7 @@ from historian.catalog_reconcile import reconcile
 from historian.catalog_rules import TagRules
 from historian.config import HistorianConfig
 from historian.energy import Energy
-from historian.errors import NotReady
+from historian.errors import HistorianError, NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
 from historian.ingest_streams import Streams
@@ -28,7 +28,7 @@ from historian.runtime_reader import StoreReader
 from historian.tokens import Tokens
 from query.engine import Query
 from storage_engine.engine import Engine
-from storage_engine.errors import StorageError
+from storage_engine.errors import DiskError, StorageError
 from storage_engine.filesystem import FileSystem, RealFileSystem
 from storage_engine.sample import EventColumns
 
@@ -145,7 +145,10 @@ class Historian:
         self._engine = engine
         streams = Streams(engine)
         if not self.read_only:
-            streams.create_event_streams()
+            try:
+                streams.create_event_streams()
+            except DiskError as error:  # a full disk: serve what is there, take writes later
+                _log.error("cannot make event streams yet", reason=str(error))
         self._streams = streams
         self._reader.use(engine, streams)
 
@@ -182,12 +185,18 @@ class Historian:
     def _reconcile(self) -> None:
         """Bring catalog and engine into line; what was found stays visible in health."""
         assert self._streams is not None
-        found = reconcile(
-            self.catalog,
-            self._streams.stored_series(),
-            self._streams.has_rows,
-            self._streams.create_series,
-        )
+        streams = self._streams
+        try:
+            found = reconcile(
+                self.catalog, streams.stored_series(), streams.has_rows, streams.create_series
+            )
+        except (
+            DiskError,
+            NotReady,
+        ) as error:  # a full disk must not keep what is there from readers
+            self._found = {"findings": [f"not reconciled: {error}"]}
+            _log.error("cannot reconcile catalog yet", reason=str(error))
+            return
         self._found = dataclasses.asdict(found)
         for finding in found.findings:
             _log.warning("catalog reconciled", finding=finding)
@@ -209,11 +218,30 @@ class Historian:
         """
         if self.read_only:
             raise NotReady("cannot start: the store was opened read-only")
+        self._spawn(self._maintenance.run(), "maintenance")
+        await self._open_ingest()
+        await self._children.start()
+
+    async def _open_ingest(self) -> None:
+        """Let writes in; while the disk is too full for the streams of events, try again later."""
         assert self._engine is not None
         assert self._streams is not None
-        self.ingest.open(self._engine, self._streams)
-        self._spawn(self._maintenance.run(), "maintenance")
-        await self._children.start()
+        if self._streams.complete:
+            self.ingest.open(self._engine, self._streams)
+        else:
+            self._spawn(self._open_ingest_later(), "open ingest")
+
+    async def _open_ingest_later(self) -> None:
+        while True:
+            await self.clock.sleep(_REOPEN_S[1])
+            engine, streams = self._engine, self._streams
+            if engine is None or streams is None or self._reopening:
+                return  # reopening comes back here by itself
+            with contextlib.suppress(StorageError):
+                await asyncio.to_thread(streams.create_event_streams)
+                if engine is self._engine and not self._reopening:
+                    self.ingest.open(engine, streams)
+                return
 
     async def stop(self) -> None:
         """End the children, then writes, then the store; safe to call twice."""
@@ -258,14 +286,12 @@ class Historian:
             try:
                 await asyncio.to_thread(self._reopen_once)
                 break
-            except StorageError as error:
+            except (StorageError, HistorianError) as error:
                 _log.error("reopening failed", reason=str(error), attempt=attempt)
                 await self.clock.sleep(_REOPEN_S[min(attempt, len(_REOPEN_S) - 1)])
                 attempt += 1
-        assert self._engine is not None
-        assert self._streams is not None
         self._reopening = False
-        self.ingest.open(self._engine, self._streams)
+        await self._open_ingest()
         _log.info("engine reopened")
 
     def _reopen_once(self) -> None:
@@ -306,13 +332,13 @@ class Historian:
             reasons.append("the store is opened read-only")
         elif self._engine is None or self._reopening:
             reasons.append("the store is being opened")
-        elif self.ingest.closed:
-            reasons.append("the server has not started, or is ending")
         elif self._engine.failed:
             reasons.append(f"the engine stopped: {self._engine.failed}")
         elif self._free_bytes() < self.config.store.engine.free_bytes_min:
             least = self.config.store.engine.free_bytes_min
             reasons.append(f"{self._free_bytes()} bytes are free on disk, want at least {least}")
+        elif self.ingest.closed:
+            reasons.append("the server has not started, or is ending")
         return Readiness(not reasons, tuple(reasons))
 
     def _free_bytes(self) -> int:

@@ -1,5 +1,6 @@
 """ingest: writes over HTTP on a real engine; each row is stored or named, each key counts once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,23 @@ def test_a_write_that_stores_nothing_still_answers(tmp_path: Path) -> None:
         assert 3 == lost.rejected
         assert 3.0 == store.count("rejected_rows_total", source="http:mes", reason="no_tag")
         assert '"rows":3' in str(store.events("quarantine").data["payload"].objects()[0])
+
+    run(tmp_path, work)
+
+
+def test_a_large_write_is_stored_whole_while_others_get_their_turn(tmp_path: Path) -> None:
+    """It is cut into frames; the receipt covers all of them."""
+
+    async def work(store: OpenIngest) -> None:
+        many = write("f", list(range(50_001)))
+        large, small = await asyncio.gather(
+            store.ingest.put_samples([many], "mes"),
+            store.ingest.put_samples([write("n", [1], N)], "mes"),
+        )
+        assert (50_001, 1) == (large.stored, small.stored)
+        assert small.lsn < large.lsn
+        assert 50_001 == len(store.values("f"))
+        assert 0 == len(store.events("gap"))
 
     run(tmp_path, work)
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from historian.config import HistorianConfig, load_config, parse_config
 from historian.errors import ConfigInvalid, NotFound, NotReady
 from historian.ingest import SeriesInput
 from historian.runtime import Historian
-from storage_engine.errors import DiskError, StoreLocked
+from storage_engine.errors import DiskError, InvalidArgument, StoreLocked
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import (
     EVENT_ID_DTYPE,
@@ -131,6 +132,44 @@ def test_ready_says_why_not(tmp_path: Path) -> None:
         assert "free on disk" in started.ready().reasons[0]
 
     serve(config_of(tmp_path, store={"free_bytes_min": 2**62}), short)
+
+
+def test_a_full_disk_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    """What is stored can be read, and writes are taken as soon as there is room."""
+    disk = RecordingFileSystem(capacity_bytes=1 << 30)
+    config = config_of(tmp_path, store={"free_bytes_min": 1 << 40})
+
+    async def work(historian: Historian) -> None:
+        assert "free on disk" in historian.ready().reasons[0]
+        assert 0 == len(historian.genealogy.units())
+        with pytest.raises((NotReady, DiskError)):
+            await historian.ingest.put_events(created("B1", historian.clock.now_ns()), "ann")
+        disk.capacity_bytes = 1 << 42
+        await until(lambda: historian.ready().ok)
+        await historian.ingest.put_events(created("B1", historian.clock.now_ns()), "ann")
+        assert 1 == len(historian.genealogy.units())
+
+    serve(config, work, disk)
+
+
+def test_the_files_of_a_killed_server_can_be_read_without_one(tmp_path: Path) -> None:
+    """The command line opens them read-only when no server runs."""
+    config = config_of(tmp_path)
+    at_ns = SystemClock().now_ns()
+
+    async def work(historian: Historian) -> None:
+        historian.catalog.declare_tag(TagDraft("t", ValueType.FLOAT64), "ann")
+        await historian.ingest.put_samples([sample("t", 1.5, at_ns)], "ann")
+        shutil.copytree(config.store.path, tmp_path / "copy")
+
+    serve(config, work)
+    reader = Historian.open(
+        config_of(tmp_path, store={"path": "copy"}), SystemClock(), read_only=True
+    )
+    assert [1.5] == reader.query.latest(["t"]).value
+    with pytest.raises(InvalidArgument, match="read-only"):
+        reader.catalog.declare_tag(TagDraft("t2", ValueType.FLOAT64), "ann")
+    reader.close()
 
 
 def test_a_second_writer_is_kept_out(tmp_path: Path) -> None:
