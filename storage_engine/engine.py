@@ -12,6 +12,7 @@ from storage_engine.engine_reads import ReadSide
 from storage_engine.engine_types import Appended, EngineStats, LatestSamples
 from storage_engine.engine_writes import WriteSide
 from storage_engine.filesystem import FileSystem
+from storage_engine.manifest import KEPT, generations
 from storage_engine.producers import ProducerState
 from storage_engine.streams import StreamInfo
 from storage_engine.wal_record import Finding
@@ -51,13 +52,23 @@ class Engine(WriteSide, ReadSide):
         DiskError
             The medium refused. Damage is no reason: it is named by :attr:`findings`.
         """
-        lock = None if read_only else fs.lock(_LOCK)
+        if read_only:
+            return cls._open_beside_a_writer(fs, config, clock)
+        lock = fs.lock(_LOCK)
         try:
             return cls(fs, config, clock, lock)
         except BaseException:
-            if lock is not None:
-                lock.release()
+            lock.release()
             raise
+
+    @classmethod
+    def _open_beside_a_writer(cls, fs: FileSystem, config: EngineConfig, clock: Clock) -> Self:
+        # The log is kept for two generations: with two newer ones, some of it may have gone.
+        while True:
+            engine = cls(fs, config, clock, None)
+            if max(generations(fs), default=0) < engine._flusher.generation + KEPT:
+                return engine
+            engine.close()
 
     def flush(self) -> None:
         """Bring every durable row into segments.

@@ -57,6 +57,7 @@ class EngineCore:
         self._reader = SegmentReader(fs, config, self._found)
         self._state = State(config)
         self._wal: Wal | None = None
+        self._stream_lsn = 0  # of the newest STREAM record written here
         found = load_store(fs, config, self._found, self._state, self._reader)
         self.incarnation = found.incarnation
         self._flusher = Flusher(fs, config, clock, state=self._state, lock=self._lock, found=found)

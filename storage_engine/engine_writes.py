@@ -7,13 +7,13 @@ import numpy as np
 
 from storage_engine.columns import Rows, join_rows
 from storage_engine.conflicts import find_conflicts
-from storage_engine.engine_core import TIME_MAX, TIME_MIN, EngineCore
+from storage_engine.engine_core import EngineCore
 from storage_engine.engine_types import Appended
 from storage_engine.errors import EngineClosed, InvalidArgument
 from storage_engine.frame import Frame, SlotKind
 from storage_engine.prepare import Prepared, prepare, record_prefix
 from storage_engine.producers import ProducerState, judge
-from storage_engine.reads import Window, gather_events
+from storage_engine.reads import Window, gather_events, newest_event
 from storage_engine.recovery import bind_record
 from storage_engine.sample import BoolArray, Column
 from storage_engine.state import Pending
@@ -66,7 +66,8 @@ class WriteSide(EngineCore):
             )
             if new:
                 self._log_stream(info)
-            return info.id
+        self._wait_for_streams()
+        return info.id
 
     def grow_stream(self, stream_id: int, columns: Sequence[Column]) -> None:
         """Add columns at the end of an event stream. Durable on return.
@@ -88,12 +89,18 @@ class WriteSide(EngineCore):
             info = self._state.streams.plan_grow(stream_id, columns)
             if info.columns != self._state.streams.by_id[info.id].columns:
                 self._log_stream(info)
+        self._wait_for_streams()
 
     def _log_stream(self, info: StreamInfo) -> None:
-        lsn = self._log(RecordKind.STREAM, [info.to_json()])
-        assert self._wal is not None, "checked before"
-        self._wal.wait(lsn)
+        # It joins the table at once, so that a flush behind its record cannot miss it; who asked
+        # for it hears of it only when the record is durable.
+        self._stream_lsn = self._log(RecordKind.STREAM, [info.to_json()])
         self._state.streams.put(info)
+
+    def _wait_for_streams(self) -> None:
+        assert self._wal is not None, "checked before"
+        if self._stream_lsn:
+            self._wal.wait(self._stream_lsn)
 
     def streams(self) -> Mapping[int, StreamInfo]:
         """All streams by id; a view that grows as streams are created."""
@@ -214,23 +221,20 @@ class WriteSide(EngineCore):
         with self._lock:
             known = state.newest_event_ns.get(stream_id)
         if known is None:
-            rows = self._events_between(stream_id, TIME_MIN, TIME_MAX)
-            known = TIME_MIN if rows is None else int(rows.timestamp_ns[-1])
             with self._lock:
-                known = state.newest_event_ns.setdefault(stream_id, known)
+                info = get_stream(state.streams.by_id, stream_id)
+                view, waiting = state.view(info), state.pending_events(stream_id)
+            times = [newest_event(self._reader, view)]
+            times += [int(rows.timestamp_ns.max()) for rows in waiting]
+            with self._lock:
+                known = state.newest_event_ns.setdefault(stream_id, max(times))
         return known
 
     def _events_between(self, stream_id: int, start_ns: int, end_ns: int) -> Rows | None:
         """Event rows of a window, those that are not durable yet among them."""
         with self._lock:
             info = get_stream(self._state.streams.by_id, stream_id)
-            view = self._state.view(info)
-            waiting = [
-                part.rows
-                for pending in self._state.pending
-                for part in pending.prepared.events
-                if part.stream_id == stream_id
-            ]
+            view, waiting = self._state.view(info), self._state.pending_events(stream_id)
         window = Window(start_ns, end_ns)
         rows = gather_events(self._reader, view, window)
         parts = [] if rows is None else [rows]

@@ -211,12 +211,14 @@ class Head:
         count = self._log.count
         present = np.flatnonzero(count).astype(np.uint32)
         for value_type in np.unique(types[present]).tolist():
+            # Strings are Python objects, so their pieces hold the GIL: they are kept short.
+            wanted = max(rows_max // 16, 1) if value_type in STRINGS else rows_max
             chosen = present[types[present] == value_type]
             ends = np.cumsum(count[chosen], dtype=np.int64)
             begin = 0
             while begin < len(chosen):
                 done = int(ends[begin - 1]) if begin else 0
-                end = max(int(np.searchsorted(ends, done + rows_max, "right")), begin + 1)
+                end = max(int(np.searchsorted(ends, done + wanted, "right")), begin + 1)
                 yield self._piece(chosen[begin:end], ValueType(value_type))
                 begin = end
 

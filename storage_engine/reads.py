@@ -238,6 +238,31 @@ def gather_events(reader: SegmentReader, view: View, window: Window) -> Rows | N
     return sort_events(join_rows(held)) if held else None
 
 
+def newest_event(reader: SegmentReader, view: View) -> int:
+    """Time of the newest event of a stream, from directories alone; the least time if none.
+
+    Parameters
+    ----------
+    reader : SegmentReader
+    view : View
+
+    Returns
+    -------
+    int
+        Nanoseconds.
+    """
+    chunks = [chunk for captured in view.heads for chunk in captured.events]
+    newest = max((int(chunk.timestamp_ns.max()) for chunk in chunks), default=-(2**63))
+    for info in sorted(view.segments, key=lambda segment: -segment.last):
+        if info.last <= newest:
+            break
+        directory = reader.directory(info)
+        if directory is not None:
+            last = directory.table["run_last"][directory.runs_of(view.info.id)]
+            newest = max(newest, int(last.max(initial=newest)))
+    return newest
+
+
 def read_events(
     reader: SegmentReader,
     view: View,

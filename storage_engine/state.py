@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage_engine.columns import STRINGS
+from storage_engine.columns import STRINGS, Rows
 from storage_engine.config import EngineConfig
 from storage_engine.errors import LimitExceeded
 from storage_engine.frame import FLAG_ONE_SHOT
@@ -181,6 +181,15 @@ class State:
         """Take note that a record is applied."""
         self.applied_lsn = max(self.applied_lsn, lsn)
         self.times.add(lsn, record_time_ns)
+
+    def pending_events(self, stream_id: int) -> list[Rows]:
+        """Events of a stream that may not be durable yet."""
+        return [
+            part.rows
+            for pending in self.pending
+            for part in pending.prepared.events
+            if part.stream_id == stream_id
+        ]
 
     def view(self, info: StreamInfo) -> View:
         """Places that hold rows of a stream now."""
