@@ -40,7 +40,7 @@ class OpcUaPlayer:
             items = (*recording.items, PLAYED)
             nodes += [Node((recording.name,), item.name, item.type) for item in items]
         self._server = PlantServer(
-            nodes, namespace=NAMESPACE, keep=True, queue_rows_max=ROWS_WAITING_MAX
+            nodes, clock, namespace=NAMESPACE, keep=True, queue_rows_max=ROWS_WAITING_MAX
         )
 
     @property

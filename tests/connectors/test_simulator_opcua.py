@@ -79,7 +79,7 @@ def test_connector_receives_every_row_with_its_time_to_100_ns_and_in_order() -> 
     ]
 
     async def play() -> RecordingSink:
-        server = PlantServer(NODES, namespace=URI, keep=True)
+        server = PlantServer(NODES, LoopClock(), namespace=URI, keep=True)
         await server.start()
         try:
             return await collect(server, plays)
@@ -102,7 +102,7 @@ def test_flat_out_nothing_is_lost_and_the_bound_holds() -> None:
     held: list[int] = []
 
     async def play() -> RecordingSink:
-        server = PlantServer(NODES, namespace=URI, keep=True, queue_rows_max=bound)
+        server = PlantServer(NODES, LoopClock(), namespace=URI, keep=True, queue_rows_max=bound)
         await server.start()
         sink = RecordingSink()
         task = asyncio.create_task(connector(server).run(sink))
@@ -130,7 +130,7 @@ def test_rows_that_a_vanished_client_did_not_acknowledge_come_again() -> None:
     rows: list[Row] = [(0, T0 + i * 100, 0, float(i)) for i in range(3_000)]
 
     async def play() -> tuple[list[float], int]:
-        server = PlantServer(NODES, namespace=URI, keep=True)
+        server = PlantServer(NODES, LoopClock(), namespace=URI, keep=True)
         await server.start()
         try:
             client = Client(server.url)
@@ -178,7 +178,7 @@ def test_a_plain_client_browses_reads_and_subscribes() -> None:
     """The server is a real one: names, units, ranges, values, and no value before the first."""
 
     async def ask() -> list[Any]:
-        server = PlantServer(NODES, namespace=URI)
+        server = PlantServer(NODES, LoopClock(), namespace=URI)
         await server.start()
         try:
             async with Client(server.url) as client:

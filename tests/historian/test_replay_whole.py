@@ -23,10 +23,8 @@ pytestmark = [
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    running = ServerProcess(tmp_path)
-    running.start()
-    yield running
-    running.stop()
+    with ServerProcess(tmp_path) as running:
+        yield running
 
 
 class Watch:
