@@ -143,7 +143,7 @@ class IngestLog:
         try:
             yield appending
         except (EngineClosed, DiskError, NotReady) as error:
-            if appending.engine.failed:
+            if appending is self._appending and appending.engine.failed:
                 self.on_failure(str(error))
             raise
         finally:

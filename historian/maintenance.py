@@ -68,5 +68,5 @@ class Maintenance:
         if trouble and trouble != self.trouble:
             _log.error("maintenance failed", reason=trouble)
         self.trouble = trouble
-        if engine.failed:
+        if engine is self._engine() and engine.failed:
             self._on_failure(engine.failed)

@@ -190,10 +190,7 @@ class Historian:
             found = reconcile(
                 self.catalog, streams.stored_series(), streams.has_rows, streams.create_series
             )
-        except (
-            DiskError,
-            NotReady,
-        ) as error:  # a full disk must not keep what is there from readers
+        except (DiskError, NotReady) as error:  # a full disk: serve what is there
             self._found = {"findings": [f"not reconciled: {error}"]}
             _log.error("cannot reconcile catalog yet", reason=str(error))
             return

@@ -1,0 +1,56 @@
+"""catalog_descriptions.py: what sources say is kept within a bound, and never over a person."""
+
+from pathlib import Path
+
+from historian.catalog import Catalog
+from historian.catalog_descriptions import Descriptions
+from historian.catalog_records import TagDraft
+from historian.catalog_rules import TagRules
+from historian.ingest_testing import SetClock
+from storage_engine.sample import ValueType
+
+
+def open_catalog(path: Path) -> Catalog:
+    return Catalog.open(
+        path / "c", lambda wanted: list(range(len(wanted))), SetClock(1), TagRules([])
+    )
+
+
+def said(address: str, **texts: object) -> dict[str, object]:
+    return {"source": "plc", "items": [{"address": address, **texts}]}
+
+
+def test_only_empty_texts_are_filled(tmp_path: Path) -> None:
+    """An administrator's unit is worth more than a vendor's."""
+    catalog = open_catalog(tmp_path)
+    catalog.declare_tag(TagDraft("t", ValueType.FLOAT64, "plc", "a", eng_unit="bar"), "ann")
+    descriptions = Descriptions(catalog, 10)
+    keys = descriptions.learn([said("a", name="Pressure", eng_unit="psi")])
+
+    assert 1 == descriptions.enter(keys, "edge")
+    tag = catalog.find("t")
+    assert tag is not None
+    assert ("Pressure", "bar") == (tag.description, tag.eng_unit)
+    assert "edge" == catalog.database.audit()[0].principal
+    assert 0 == len(descriptions)
+
+
+def test_descriptions_without_a_tag_wait_within_a_bound(tmp_path: Path) -> None:
+    """A server of a hundred thousand nodes describes them all."""
+    descriptions = Descriptions(open_catalog(tmp_path), 2)
+    keys = [key for a in "abc" for key in descriptions.learn([said(a, name=a)])]
+
+    assert [("plc", "b"), ("plc", "c")] == descriptions.waits(keys)
+    assert 0 == descriptions.enter(keys, "edge")
+    assert 2 == len(descriptions)
+
+
+def test_facts_of_a_strange_shape_are_passed_over(tmp_path: Path) -> None:
+    """Notices are JSON from outside."""
+    descriptions = Descriptions(open_catalog(tmp_path), 10)
+
+    assert [] == descriptions.learn([{}, {"items": 5}, {"items": ["a", None]}])
+    keys = descriptions.learn(
+        [said("a", name=7, eng_unit=["x"]), said("b", description="d" * 9_999)]
+    )
+    assert 0 == descriptions.enter(keys, "edge")
