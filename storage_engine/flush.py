@@ -23,7 +23,7 @@ from storage_engine.state import Frozen
 from storage_engine.streams import StreamInfo
 from storage_engine.table import json_column
 
-_PIECE_BLOCKS = 32
+_PIECE_BLOCKS = 8
 _CLASSES = 1 << 20  # retention classes that a combined code has room for
 
 
