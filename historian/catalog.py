@@ -238,7 +238,8 @@ class Catalog:
             with self.database.transaction():
                 sets = ", ".join(f"{field}=?" for field in EDITABLE)
                 values = [getattr(edited, field) for field in EDITABLE]
-                self.database.execute(f"UPDATE tags SET {sets} WHERE id=?", [*values, tag.id])  # noqa: S608
+                update = f"UPDATE tags SET {sets} WHERE id=?"  # noqa: S608 - our own names
+                self.database.execute(update, [*values, tag.id])
                 self.database.record(principal, "edit tag", name, tag.facts(), edited.facts())
             self._index(edited)
             return edited
