@@ -43,7 +43,8 @@ def build(
         For an unknown or missing key, or a value of another type; ``facts["where"]`` names it.
     """
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if not f.metadata.get("hidden")}  # type: ignore[arg-type]
+    every = dataclasses.fields(cls)  # type: ignore[arg-type]
+    fields = {f.name: f for f in every if not f.metadata.get("hidden")}
     values: dict[str, Any] = {}
     also: list[str] = []
     for name in [name for name, f in fields.items() if f.metadata.get("inline")]:

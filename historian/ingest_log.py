@@ -187,7 +187,7 @@ class IngestLog:
             for listener in self._listeners:
                 try:
                     listener(kind, batch, at)
-                except Exception:  # noqa: BLE001 - the rows are stored; a reader's bug is not the writer's
+                except Exception:  # noqa: BLE001 - a reader's bug is not the writer's
                     self.metrics.failure("listener")
                     _log.exception("listener failed", kind=kind, lsn=at)
 
