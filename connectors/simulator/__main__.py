@@ -41,8 +41,12 @@ def _say_ready(url: str, broker: Broker) -> None:
 
 
 async def _parent_gone() -> None:
-    """Return when the pipe on standard input closes; never when it is no pipe."""
-    if not stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+    """Return when the pipe on standard input closes; never when it is no pipe.
+
+    A parent under uvloop gives its children one half of a socket pair instead.
+    """
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         await asyncio.Event().wait()
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
