@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 from historian.genealogy.index import EntityIndex
 from historian.genealogy.lineage import POSITION_UNKNOWN, SHARED_SERIAL
@@ -17,6 +18,7 @@ from historian.genealogy.records import Evidence, Load, MaterialUse
 from historian.genealogy.sessions import SlotEvent, SlotSession, slot_sessions
 from historian.genealogy.units import Consumption, UnitView
 
+_SHARED = (SHARED_SERIAL,)
 _DOUBTS = {SHARED_SERIAL, POSITION_UNKNOWN}
 _PAST, _FUTURE = -(2**63), 2**63
 
@@ -40,6 +42,21 @@ class _Slot:
             if session_end is None or session_end > start_ns:
                 found.append(i)
         return found[::-1]
+
+
+class _Need(NamedTuple):
+    """Material that went in from a slot, lot not reported: where, when, and what is known of it."""
+
+    part: str | None
+    station: str | None
+    slot: str | None
+    position: int | None
+    visit: int | None
+    quantity: float | None
+    start_ns: int
+    end_ns: int
+    flags: tuple[str, ...]
+    inherited_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +241,24 @@ class Materials:
 
     def _unnamed(self, c: Consumption, lots: Collection[int] | None) -> list[MaterialUse]:
         """Consumption from a slot without a lot's name: whatever the slot held at that time."""
-        use = self._exact(c)
+        name = self._facts.names.name
         held = self._slots.get((c.station, c.slot))
         at = held.during(c.time_ns, c.time_ns + 1) if held is not None and c.slot else []
         if held is None or not at:
-            return [use] if lots is None else []
-        return self._candidates(held, at, use, lots)
+            return [self._exact(c)] if lots is None else []
+        need = _Need(
+            name(c.part),
+            name(c.station),
+            name(c.slot),
+            c.position,
+            c.visit,
+            c.quantity,
+            c.time_ns,
+            c.time_ns,
+            c.flags,
+            c.inherited_from,
+        )
+        return self._candidates(held, at, need, lots)
 
     def _held(
         self, view: UnitView, visit: int, where: tuple[int, int], lots: Collection[int] | None
@@ -245,62 +274,63 @@ class Materials:
         if not at or any(held.lots[i] in scanned for i in at):
             return []
         v = view.visits[visit]
-        use = MaterialUse(
-            lot=None,
-            part=None,
-            supplier_lot=None,
-            station=v.station,
-            slot=self._facts.names.name(slot),
-            position=None,
-            visit=visit,
-            quantity=None,
-            first_ns=start_ns,
-            last_ns=end_ns,
-            evidence=Evidence.WINDOW,
-            alternatives=(),
-            flags=(SHARED_SERIAL,) if SHARED_SERIAL in v.flags else (),
-            inherited_from=v.inherited_from,
+        need = _Need(
+            None,
+            v.station,
+            self._facts.names.name(slot),
+            None,
+            visit,
+            None,
+            start_ns,
+            end_ns,
+            _SHARED if SHARED_SERIAL in v.flags else (),
+            v.inherited_from,
         )
         if slot:
-            return self._candidates(held, at, use, lots)
+            return self._candidates(held, at, need, lots)
         # A station without named slots holds one lot of each part: each part is a slot.
         groups: dict[object, list[int]] = {}
         for i in at:
             lot = held.lots[i]
             groups.setdefault(self._lots[lot][0] or ("lot", lot), []).append(i)
-        return [u for group in groups.values() for u in self._candidates(held, group, use, lots)]
+        return [u for group in groups.values() for u in self._candidates(held, group, need, lots)]
 
     def _candidates(
-        self, held: _Slot, at: list[int], use: MaterialUse, lots: Collection[int] | None
+        self, held: _Slot, at: list[int], need: _Need, lots: Collection[int] | None
     ) -> list[MaterialUse]:
         """One use per lot among the sessions, each naming all of them."""
         name = self._facts.names.name
         by_lot: dict[int, list[SlotSession]] = {}
         for i in at:
             by_lot.setdefault(held.lots[i], []).append(held.sessions[i])
-        alternatives = tuple(sorted(name(lot) or "" for lot in by_lot))
-        doubtful = len(by_lot) > 1 or bool(_DOUBTS & set(use.flags))
+        alternatives = tuple(sorted([name(lot) or "" for lot in by_lot]))
+        doubtful = len(by_lot) > 1 or not _DOUBTS.isdisjoint(need.flags)
+        evidence = Evidence.AMBIGUOUS if doubtful else Evidence.WINDOW
         found = []
         for lot, sessions in by_lot.items():
             if lots is not None and lot not in lots:
                 continue
             part, supplier = self._lots[lot]
-            starts = [_PAST if s.start_ns is None else s.start_ns for s in sessions]
-            ends = [_FUTURE if s.end_ns is None else s.end_ns for s in sessions]
-            flags = dict.fromkeys((*use.flags, *(f for s in sessions for f in s.flags)))
-            found.append(
-                replace(
-                    use,
-                    lot=name(lot),
-                    part=use.part or name(part),
-                    supplier_lot=name(supplier),
-                    first_ns=max(use.first_ns, min(starts)),
-                    last_ns=min(use.last_ns, max(ends)),
-                    evidence=Evidence.AMBIGUOUS if doubtful else Evidence.WINDOW,
-                    alternatives=alternatives,
-                    flags=tuple(flags),
-                )
+            first_ns, last_ns, flags = _span(need, sessions)
+            use = MaterialUse(
+                name(lot),
+                need.part or name(part),
+                name(supplier),
+                need.station,
+                need.slot,
+                need.position,
+                need.visit,
+                need.quantity,
+                first_ns,
+                last_ns,
+                evidence,
+                alternatives,
+                None,
+                0.0,
+                flags,
+                need.inherited_from,
             )
+            found.append(use)
         return found
 
     def _remove(self, uses: list[MaterialUse], r: Consumption) -> None:
@@ -337,6 +367,16 @@ class Materials:
                 flags = tuple(dict.fromkeys((*use.flags, "partly_removed")))
                 uses[i] = replace(use, removed_quantity=use.removed_quantity + left, flags=flags)
                 return
+
+
+def _span(need: _Need, sessions: list[SlotSession]) -> tuple[int, int, tuple[str, ...]]:
+    """When a lot that was loaded in these sessions may have been taken, and what is inferred."""
+    first_ns, last_ns, flags = _FUTURE, _PAST, dict.fromkeys(need.flags)
+    for session in sessions:
+        first_ns = min(first_ns, _PAST if session.start_ns is None else session.start_ns)
+        last_ns = max(last_ns, _FUTURE if session.end_ns is None else session.end_ns)
+        flags.update(dict.fromkeys(session.flags))
+    return max(need.start_ns, first_ns), min(need.end_ns, last_ns), tuple(flags)
 
 
 def _order(use: MaterialUse) -> tuple[object, ...]:
