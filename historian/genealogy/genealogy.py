@@ -154,6 +154,7 @@ class Genealogy:
 
     def units(self, search: str = "", limit: int = 100, *, kind: str | None = None) -> list[Unit]:
         """Units whose serial contains ``search``, those with the newest event first."""
+        self.settle()
         with self._lock:
             self._settle()
             found = (
@@ -166,12 +167,14 @@ class Genealogy:
 
     def unit_count(self) -> int:
         """How many units are known, panels and boards alike."""
+        self.settle()
         with self._lock:
             self._settle()
             return sum(len(views) for views in self._views.values())
 
     def resolve(self, serial: str) -> tuple[UnitKey, ...]:
         """Units that bear the serial, one per product; empty when none does."""
+        self.settle()
         with self._lock:
             self._settle()
             return tuple(v.unit.key for v in self._views.get(self._code(serial), ()))
@@ -182,6 +185,7 @@ class Genealogy:
 
     def view(self, serial: str, product: str | None = None) -> UnitView:
         """All that is derived of one unit. Raises UnknownUnit or AmbiguousUnit."""
+        self.settle()
         with self._lock:
             self._settle()
             views = self._views.get(self._code(serial), ())
@@ -211,6 +215,7 @@ class Genealogy:
 
     def parents(self, serial: str) -> tuple[str, ...]:
         """Panel of a unit, panel of that panel, and so on."""
+        self.settle()
         with self._lock:
             self._settle()
             found = []
@@ -222,6 +227,7 @@ class Genealogy:
 
     def children(self, serial: str) -> tuple[str, ...]:
         """Boards of a panel, by name."""
+        self.settle()
         with self._lock:
             self._settle()
             names = self._index.facts.names
@@ -232,6 +238,7 @@ class Genealogy:
 
     def materials(self, serial: str, product: str | None = None) -> list[MaterialUse]:
         """Every lot that went, or may have gone, into a unit, in order of time."""
+        self.settle()
         with self._lock:
             return self._materials.uses(self.view(serial, product))
 
@@ -248,6 +255,7 @@ class Genealogy:
         UnknownLot
             When no event names it.
         """
+        self.settle()
         with self._lock:
             self._settle()
             code = self._code(lot)
@@ -299,12 +307,14 @@ class Genealogy:
 
     def tests(self, serial: str, product: str | None = None) -> list[TestResult]:
         """Test results of a unit; those that name no unit by its time at the station."""
+        self.settle()
         with self._lock:
             view = self.view(serial, product)
             return self._results.tests(view, self._story(view))
 
     def vision(self, serial: str, product: str | None = None) -> list[VisionEvent]:
         """Vision events of a unit; those that name no unit by its time at the station."""
+        self.settle()
         with self._lock:
             view = self.view(serial, product)
             return self._results.vision(view, self._story(view))
@@ -334,6 +344,7 @@ class Genealogy:
 
     def stays(self, station: str) -> Stays:
         """Time that units spent at a station, for shares of what the station used."""
+        self.settle()
         with self._lock:
             self._settle()
             return self._stations.stays(self._code(station))
