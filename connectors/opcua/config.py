@@ -25,6 +25,7 @@ class OpcUaConfig:
 
     url: str
     security: str
+    application_uri: str
     certificate_file: str
     private_key_file: str
     server_certificate_file: str
@@ -59,6 +60,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
     config = OpcUaConfig(
         url=table.text("url"),
         security=table.text("security", among=SECURITY),
+        application_uri=table.text("application_uri", "urn:lighthouse:historian:collector"),
         certificate_file=table.text("certificate_file", ""),
         private_key_file=table.text("private_key_file", ""),
         server_certificate_file=table.text("server_certificate_file", ""),

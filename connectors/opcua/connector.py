@@ -9,7 +9,6 @@ is counted and named.
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.opcua.config import OpcUaConfig, read_config
 from connectors.opcua.items import ChangeRows, Item, Registry
 from connectors.opcua.notification import Notification
+from connectors.opcua.pump import Pump
 from connectors.opcua.session import Session, SubscriptionLost
 from connectors.opcua.types import TypeTable
 from connectors.sink import Link, Reject, Sink, SourceItem, SourceState
@@ -25,82 +25,6 @@ from connectors.sink import Link, Reject, Sink, SourceItem, SourceState
 _BAD_TIMEOUT = 0x800A_0000
 _STALE_KEEPALIVES = 3.0
 _REPUBLISH_MAX = 1_000
-
-
-class _Pump:
-    """Keeps Publish requests in flight and hands messages over in order.
-
-    Requests are sent again at once, unless too many rows wait; then the server holds back.
-    """
-
-    def __init__(self, session: Session, requests: int, rows_max: int, clock: Clock) -> None:
-        self._session = session
-        self._clock = clock
-        self._rows_max = rows_max
-        self._waiting: list[Notification] = []
-        self._rows = 0
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._durable: deque[tuple[int, int]] = deque()
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(requests)]
-        self._failure: BaseException | None = None
-        self.heard_s = clock.monotonic_s()
-
-    async def take(self) -> list[Notification]:
-        """All messages received since the last call, at least one.
-
-        Raises
-        ------
-        SourceUnavailable
-            When no more can come.
-        """
-        while not self._waiting:
-            if self._failure is not None:
-                raise self._failure
-            self._wake.clear()
-            await self._wake.wait()
-        found, self._waiting, self._rows = self._waiting, [], 0
-        self._room.set()
-        return found
-
-    def durable(self, subscription: int, sequence: int) -> None:
-        """Acknowledge a message with the next request."""
-        self._durable.append((subscription, sequence))
-
-    def fail(self, error: BaseException) -> None:
-        """End ``take`` with an error, after what has been received."""
-        if self._failure is None:
-            self._failure = error
-        self._wake.set()
-
-    async def stop(self) -> None:
-        """End all requests."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _work(self) -> None:
-        try:
-            while True:
-                await self._room.wait()
-                acknowledge = list(self._durable)
-                self._durable.clear()
-                message = await self._session.publish(acknowledge)
-                if message is None:
-                    if sum(not task.done() for task in self._tasks) > 1:
-                        return  # the server takes fewer requests at a time
-                    continue
-                self.heard_s = self._clock.monotonic_s()
-                self._waiting.append(message)
-                self._rows += len(message.changes)
-                if self._rows > self._rows_max:
-                    self._room.clear()
-                self._wake.set()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - raised again by take()
-            self.fail(error)
 
 
 class OpcUaConnector:
@@ -250,7 +174,7 @@ class OpcUaConnector:
     async def _serve(self, sink: Sink, session: Session) -> None:
         config = self._config
         requests = config.publish_requests or min(8, max(2, 2 * len(self._subscriptions)))
-        pump = _Pump(session, requests, config.buffer_rows_max, self._clock)
+        pump = Pump(session, requests, config.buffer_rows_max, self._clock)
         watch = asyncio.create_task(self._watch(sink, session, pump))
         try:
             await self._fetch_missed(sink, session, pump)
@@ -262,7 +186,7 @@ class OpcUaConnector:
                 await watch
             await pump.stop()
 
-    async def _fetch_missed(self, sink: Sink, session: Session, pump: _Pump) -> None:
+    async def _fetch_missed(self, sink: Sink, session: Session, pump: Pump) -> None:
         """After a resumed session: messages that were sent into the broken connection."""
         for subscription in list(self._subscriptions):
             while True:
@@ -273,7 +197,7 @@ class OpcUaConnector:
                 await self._deliver(sink, session, pump, [message])
 
     async def _deliver(
-        self, sink: Sink, session: Session, pump: _Pump, messages: list[Notification]
+        self, sink: Sink, session: Session, pump: Pump, messages: list[Notification]
     ) -> None:
         """Put the rows of messages in sequence, then let them be acknowledged."""
         received_ns = self._clock.now_ns()
@@ -336,7 +260,7 @@ class OpcUaConnector:
         self._status.rejected += len(rejects)
         await deliver(sink, batches, rejects, self._clock, self._rng)
 
-    async def _watch(self, sink: Sink, session: Session, pump: _Pump) -> None:
+    async def _watch(self, sink: Sink, session: Session, pump: Pump) -> None:
         """Notice a silent server, and nodes that come and go."""
         config = self._config
         silence_s = _STALE_KEEPALIVES * config.keepalive_s + config.request_timeout_s
@@ -345,6 +269,8 @@ class OpcUaConnector:
             while True:
                 await self._clock.sleep(min(1.0, config.survey_interval_s))
                 now_s = self._clock.monotonic_s()
+                if pump.held_back:  # we do not ask, so the server has nothing to answer
+                    pump.heard_s = now_s
                 if now_s - pump.heard_s > silence_s:
                     pump.fail(SourceUnavailable(f"no keep-alive for {silence_s:g} s"))
                     return

@@ -32,7 +32,6 @@ from connectors.opcua.notification import Notification, Unusual, decode_publish
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
-_APPLICATION_URI = "urn:lighthouse:historian:collector"
 _FILTER_REFUSED = {
     ua.StatusCodes.BadMonitoredItemFilterUnsupported,
     ua.StatusCodes.BadFilterNotAllowed,
@@ -58,7 +57,7 @@ class Session:
         self._config = config
         self._clock = clock
         self._client = Client(config.url, timeout=config.request_timeout_s)
-        self._client.application_uri = _APPLICATION_URI
+        self._client.application_uri = config.application_uri
         self._client.name = self._client.description = "Lighthouse Historian collector"
         self._client.session_timeout = int(config.session_timeout_s * 1000)
         self._client.uaclient.pre_request_hook = None

@@ -41,7 +41,8 @@ def _iso_ns(value: object) -> int:
             f"cannot read time: got {value!r}, want ISO 8601 like 2026-11-22T11:52:56Z"
         )
     try:
-        moment = datetime(*(int(match[i]) for i in range(1, 7)), tzinfo=UTC)  # type: ignore[arg-type, misc]
+        year, month, day, hour, minute, second = (int(text) for text in match.groups()[:6])
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise ValueError(f"cannot read time: got {value!r}, {error}") from None
     zone = match[8]

@@ -11,7 +11,7 @@ from connectors.sink import Receipt
 from historian.collector.frames import FrameBuilder, Part, sliced
 from historian.collector.spool import Spool, SpoolFull
 from historian.collector.spool_files import Position
-from storage_engine.errors import InvalidArgument
+from storage_engine.errors import InvalidArgument, LimitExceeded
 
 _PENDING_BYTES_MAX = 32 << 20
 _FRAME_BYTES_MAX = 4 << 20
@@ -182,7 +182,7 @@ class Intake:
         builder = self.builder
         try:
             frame = builder.build([waiting.part for waiting in taken])
-        except InvalidArgument as error:
+        except (InvalidArgument, LimitExceeded) as error:
             if len(taken) == 1:
                 _resolve(taken, error)
                 return

@@ -8,7 +8,7 @@ from historian.collector.frames import Part
 from historian.collector.intake import Intake
 from historian.errors import RequestInvalid
 from historian.ingest_events import normalise
-from storage_engine.errors import InvalidArgument
+from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.frame import Notice
 from storage_engine.sample import EventBatch, SampleBatch
 
@@ -49,7 +49,7 @@ class SourceSink:
                 return await self._reject(_event_rejects(batch, str(error)))
         try:
             return await self._intake.put(Part(self._source, batch))
-        except InvalidArgument as error:
+        except (InvalidArgument, LimitExceeded) as error:
             address = batch.kind if isinstance(batch, EventBatch) else ", ".join(batch.addresses)
             return await self._reject((Reject(address[:200], str(error)),))
 

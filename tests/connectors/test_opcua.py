@@ -7,9 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import User, UserRole
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from connectors.connector import ConfigError, SourceUnavailable
 from connectors.opcua.connector import OpcUaConnector
+from connectors.opcua.notification import Change, Notification
 from connectors.sink import Link
 from connectors.testing import RecordingSink
 from historian.clock import SystemClock
@@ -356,6 +360,35 @@ def test_a_cut_connection_loses_nothing_the_server_holds():
     assert connector.status.gaps == 0
 
 
+def test_a_message_that_never_came_is_fetched_or_named():
+    """A hole in the sequence numbers: Republish first, and what the server has no more is a gap."""
+    sink = RecordingSink()
+    connector = OpcUaConnector("line", settings(4840, nodes=["i=1"]), SystemClock())
+    connector._registry.add("x")
+    connector._subscriptions = {5: 1}
+    acknowledged = []
+
+    def message(sequence):
+        change = Change(0, ValueType.INT64, sequence, 0, sequence, None)
+        return Notification(5, sequence, data=True, changes=[change])
+
+    class Server:
+        async def republish(self, _subscription, sequence):
+            return message(sequence) if sequence != 3 else None
+
+    class Acknowledgements:
+        def durable(self, *key):
+            acknowledged.append(key)
+
+    came = [message(n) for n in (1, 4, 4)] + [Notification(5, 7, data=False)]
+    asyncio.run(connector._deliver(sink, Server(), Acknowledgements(), came))
+
+    assert [1, 2, 4, 5, 6] == [value for _, _, _, value in sink.rows()]
+    assert connector.status.gaps == 1
+    assert "1 of 2 lost" in sink.rejects[0].reason
+    assert [(5, n) for n in (1, 2, 4, 4, 5, 6)] == acknowledged
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -371,3 +404,63 @@ def test_wrong_settings_are_refused_by_name(wrong, words):
     """A person must find the line to mend."""
     with pytest.raises(ConfigError, match=words):
         OpcUaConnector("line", {**settings(4840), **wrong}, SystemClock())
+
+
+def test_a_signed_and_encrypted_connection_with_a_user(tmp_path, monkeypatch):
+    """What a plant asks for: certificates on both sides, user and password by reference."""
+    monkeypatch.setenv("PLC_USER", "reader")
+    monkeypatch.setenv("PLC_PASSWORD", "secret")
+    files = {name: tmp_path / name for name in ("s.pem", "s.der", "c.pem", "c.der")}
+    asked = []
+
+    class Users:
+        def get_user(self, _iserver, username=None, password=None, certificate=None):
+            asked.append((username, password))
+            known = (username, password) == ("reader", "secret")
+            return User(role=UserRole.User) if known else None
+
+    async def certificate(name, uri, usage):
+        key, cert = files[f"{name}.pem"], files[f"{name}.der"]
+        await setup_self_signed_certificate(key, cert, uri, "localhost", [usage], {})
+
+    async def play():
+        await certificate("s", "urn:test:server", ExtendedKeyUsageOID.SERVER_AUTH)
+        await certificate("c", "urn:test:client", ExtendedKeyUsageOID.CLIENT_AUTH)
+        port = free_port()
+        server = Server(user_manager=Users())
+        await server.init()
+        await server.set_application_uri("urn:test:server")
+        server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        await server.load_certificate(str(files["s.der"]))
+        await server.load_private_key(str(files["s.pem"]))
+        index = await server.register_namespace(URI)
+        await server.nodes.objects.add_variable(ua.NodeId("x", index), "x", 4.5)
+        await server.start()
+        sink = RecordingSink()
+        more = {
+            "nodes": [f"nsu={URI};s=x"],
+            "security": "Basic256Sha256:SignAndEncrypt",
+            "application_uri": "urn:test:client",
+            "certificate_file": str(files["c.der"]),
+            "private_key_file": str(files["c.pem"]),
+            "server_certificate_file": str(files["s.der"]),
+            "user_env": "PLC_USER",
+            "password_env": "PLC_PASSWORD",
+        }
+        try:
+            connector = OpcUaConnector("line", settings(port, **more), SystemClock())
+            async with running(connector, sink):
+                await asyncio.wait_for(sink.wait_for_rows(1), 30)
+            monkeypatch.setenv("PLC_PASSWORD", "wrong")
+            stranger = OpcUaConnector("line", settings(port, **more), SystemClock())
+            with pytest.raises(SourceUnavailable):
+                await stranger.run(sink)
+        finally:
+            await server.stop()
+        return sink
+
+    sink = asyncio.run(play())
+
+    assert [4.5] == [value for _, _, _, value in sink.rows()]
+    assert ("reader", "secret") in asked

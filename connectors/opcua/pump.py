@@ -1,0 +1,103 @@
+"""Publish requests in flight: more than one, so that a round trip is not a pause."""
+
+import asyncio
+from collections import deque
+
+from connectors.connector import Clock
+from connectors.opcua.notification import Notification
+from connectors.opcua.session import Session
+
+
+class Pump:
+    """Keeps Publish requests in flight and hands messages over in order of arrival.
+
+    Requests are sent again at once, unless too many rows wait; then the server holds back.
+
+    Parameters
+    ----------
+    session : Session
+    requests : int
+        Requests in flight.
+    rows_max : int
+        Rows received and not taken, above which no request is sent.
+    clock : Clock
+
+    Attributes
+    ----------
+    heard_s : float
+        Monotonic time of the last answer.
+    """
+
+    def __init__(self, session: Session, requests: int, rows_max: int, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._rows_max = rows_max
+        self._waiting: list[Notification] = []
+        self._rows = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._durable: deque[tuple[int, int]] = deque()
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(requests)]
+        self._failure: BaseException | None = None
+        self.heard_s = clock.monotonic_s()
+
+    async def take(self) -> list[Notification]:
+        """All messages received since the last call, at least one.
+
+        Raises
+        ------
+        SourceUnavailable
+            When no more can come.
+        """
+        while not self._waiting:
+            if self._failure is not None:
+                raise self._failure
+            self._wake.clear()
+            await self._wake.wait()
+        found, self._waiting, self._rows = self._waiting, [], 0
+        self._room.set()
+        return found
+
+    @property
+    def held_back(self) -> bool:
+        """Whether no request is sent because too many rows wait."""
+        return not self._room.is_set()
+
+    def durable(self, subscription: int, sequence: int) -> None:
+        """Acknowledge a message with the next request."""
+        self._durable.append((subscription, sequence))
+
+    def fail(self, error: BaseException) -> None:
+        """End ``take`` with an error, after what has been received."""
+        if self._failure is None:
+            self._failure = error
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """End all requests."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                await self._room.wait()
+                acknowledge = list(self._durable)
+                self._durable.clear()
+                message = await self._session.publish(acknowledge)
+                if message is None:
+                    if sum(not task.done() for task in self._tasks) > 1:
+                        return  # the server takes fewer requests at a time
+                    continue
+                self.heard_s = self._clock.monotonic_s()
+                self._waiting.append(message)
+                self._rows += len(message.changes)
+                if self._rows > self._rows_max:
+                    self._room.clear()
+                self._wake.set()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again by take()
+            self.fail(error)
