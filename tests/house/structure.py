@@ -46,7 +46,9 @@ BANNED_MODULES = {"utils", "helpers", "common", "manager", "misc"}
 
 _IMPORT = re.compile(r"^\s*(?:import|cimport)\s+(.+?)\s*(?:#.*)?$")
 _FROM = re.compile(r"^\s*from\s+(\.*[\w.]*)\s+(?:import|cimport)\s+(.+?)\s*(?:#.*)?$")
-_DISK = re.compile(r"(?<![\w.])(?<!def )(?:open\(|os\.(?:open|rename|replace|unlink|fsync|remove)\()")
+_DISK = re.compile(
+    r"(?<![\w.])(?<!def )(?:open\(|os\.(?:open|rename|replace|unlink|fsync|remove)\()"
+)
 _CLOCK = re.compile(r"time\.(?:time|time_ns|sleep|monotonic)\(|datetime\.now\(|asyncio\.sleep\(")
 
 
