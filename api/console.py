@@ -3,9 +3,10 @@
 Answers go to stdout, words for people to stderr.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -18,7 +19,9 @@ from historian.errors import HistorianError
 from query.errors import QueryError
 from storage_engine.errors import StorageError
 
-out = Console(highlight=False, soft_wrap=True)
+# Into a pipe or a file nothing is cut to the width of a screen.
+_WIDTH = None if sys.stdout.isatty() else 400
+out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -76,7 +79,8 @@ def print_table(columns: Mapping[str, Sequence[Any]], *, title: str = "") -> Non
     table = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False)
     for heading, values in columns.items():
         numbers = all(isinstance(v, (int, float)) or v is None for v in values)
-        table.add_column(escape(heading), justify="right" if numbers and values else "left")
+        justify: Literal["left", "right"] = "right" if numbers and values else "left"
+        table.add_column(escape(heading), justify=justify, overflow="fold")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(escape(shown(value)) for value in row))
     out.print(table)

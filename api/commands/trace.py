@@ -44,15 +44,27 @@ def _show_uses(found: dict[str, Any]) -> None:
     print_table({h: [use[h] for use in found["units"]] for h in headings}, title=found["lot"])
 
 
+# What a passport shows on a terminal; --json has all of it.
+_VISITS = ("station", "attempt", "in", "out", "verdict", "recipe", "carrier", "inherited_from")
+_PARTS: dict[str, tuple[str, ...]] = {
+    "tests": ("time", "station", "test", "value", "eng_unit", "low", "high", "verdict"),
+    "vision": ("time", "camera", "event", "step", "label", "confidence", "verdict", "clip"),
+    "energy": ("meter", "energy", "eng_unit", "estimated", "reason"),
+}
+_MATERIALS = ("part", "lot", "supplier_lot", "station", "slot", "quantity", "evidence")
+
+
 def _show_passport(found: dict[str, Any]) -> None:
-    """Print each part of a passport that is a list of rows as a table, the rest as facts."""
-    rows = {k: v for k, v in found.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
-    facts = {k: v for k, v in found.items() if k not in rows}
-    flat = {k: v for k, v in facts.items() if not isinstance(v, (dict, list))}
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{k}": v for k, v in value.items() if not isinstance(v, (dict, list))}
-    print_table({"fact": list(flat), "value": list(flat.values())})
-    for name, entries in rows.items():
-        headings = [k for k, v in entries[0].items() if not isinstance(v, (dict, list))]
-        print_table({h: [e.get(h) for e in entries] for h in headings}, title=name)
+    unit = {k: v for k, v in found["unit"].items() if not isinstance(v, list)}
+    facts = {"unit": found["serial"], "product": found["product"], **unit}
+    facts["known"] = found["completeness"]["statement"]
+    print_table({"fact": list(facts), "value": list(facts.values())})
+    _show("visits", found["visits"], _VISITS)
+    for part, headings in _PARTS.items():
+        _show(part, [row for visit in found["visits"] for row in visit[part]], headings)
+    _show("materials", found["materials"], _MATERIALS)
+
+
+def _show(title: str, rows: list[dict[str, Any]], headings: tuple[str, ...]) -> None:
+    if rows:
+        print_table({h: [row.get(h) for row in rows] for h in headings}, title=title)

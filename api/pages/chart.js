@@ -138,6 +138,7 @@ function laneAxis(lane, top, bottom) {
   return {
     domain: [bottom, top],
     type: lane.states ? "category" : "linear",
+    categoryorder: "category ascending", // else states change places with the window
     title: { text: plain(title), standoff: 6, font: { size: 11, color: colour("--muted") } },
     gridcolor: colour("--line"),
     linecolor: colour("--line"),
