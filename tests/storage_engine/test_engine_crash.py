@@ -1,5 +1,6 @@
 """engine.py after a power cut: every legal disk opens, and holds what was acknowledged, once."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
+from storage_engine.errors import StorageError
 from storage_engine.flushing import Flusher
 from storage_engine.frame import FLAG_OBSERVED, SlotKind
 from storage_engine.recording import RecordingFile, RecordingFileSystem
@@ -85,6 +87,12 @@ class Story:
 def tell(fs: RecordingFileSystem) -> Story:
     """Appends, flushes, a reopen, and frames that nobody waits for."""
     story = Story(fs)
+    perform(story)
+    return story
+
+
+def perform(story: Story) -> None:
+    """Play the script."""
     story.create(0, ValueType.FLOAT64)
     story.create(1, ValueType.SYMBOL)
     story.create(2, None)
@@ -102,7 +110,6 @@ def tell(fs: RecordingFileSystem) -> Story:
     story.append(8)
     story.append(9, wait=False)
     story.engine.flush()  # frame 9 is in no log yet, so it may be in no manifest either
-    return story
 
 
 def check(story: Story, disk: RecordingFileSystem, what: str) -> None:
@@ -250,3 +257,45 @@ def test_a_frame_delivered_again_after_a_cut_is_stored_once() -> None:
             assert [1.0] == found.value.objects(), what
             assert engine.producer(PRODUCER).sequence == 2
             engine.close()
+
+
+def fail_call(fs: RecordingFileSystem, number: int, code: int) -> list[str]:
+    """Let the numbered call fail, and every later write and sync as well; gives calls seen."""
+    seen: list[str] = []
+
+    def fault(what: str, _path: str) -> int | None:
+        seen.append(what)
+        return code if len(seen) > number else None
+
+    fs.fault = fault
+    return seen
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("part", range(2))
+def test_a_disk_that_refuses_from_any_call_on_costs_nothing_acknowledged(
+    code: int, part: int
+) -> None:
+    """F7 and F8: errors come out as errors, and a reopen finds all that was acknowledged."""
+    fs = RecordingFileSystem()
+    calls = fail_call(fs, 10**9, code)
+    tell(fs)
+    refused = 0
+    for number in range(part, len(calls), 4):
+        fs = RecordingFileSystem()
+        fail_call(fs, number, code)
+        story = None
+        try:
+            story = Story(fs)
+            perform(story)
+        except StorageError:
+            refused += 1
+        fs.fault = None
+        if story is not None:
+            story.engine.close()
+        fs.crashed_at = 10**9 if story is not None else 0
+        if story is None:
+            Engine.open(fs, CONFIG, SetClock()).close()
+        else:
+            check(story, fs, f"call {number}")
+    assert refused > 20
