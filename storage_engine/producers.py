@@ -1,6 +1,7 @@
 """Who sent what last: the state that makes frames exactly-once in effect, and slot bindings."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -132,6 +133,9 @@ class Producers:
     def note(self, envelope: Envelope, lsn: int) -> None:
         """Take a frame as the producer's last."""
         key = envelope.producer_id
+        bindings = self._bindings.pop(key, None)
+        if bindings is not None:
+            self._bindings[key] = bindings  # last in order: sent most recently
         one_shot = bool(envelope.flags & FLAG_ONE_SHOT)
         self.states[key] = ProducerState(
             envelope.epoch, envelope.sequence, envelope.crc, lsn, one_shot
@@ -155,6 +159,17 @@ class Producers:
                 del epochs[old]
         if not epochs:
             del self._bindings[envelope.producer_id]
+
+    def forget_bindings(self, count_max: int, waiting: AbstractSet[bytes]) -> None:
+        """Keep the bindings of so many producers, and of those whose frames still wait.
+
+        A producer that sent nothing for so long declares its slots anew in its next epoch.
+        """
+        excess = len(self._bindings) - count_max
+        if excess > 0:
+            idle = [key for key in self._bindings if key not in waiting]
+            for key in idle[:excess]:
+                del self._bindings[key]
 
     def bind(self, producer_id: bytes, epoch: int, slots: Mapping[int, int]) -> None:
         """Bind slots of a producer's epoch."""

@@ -1,7 +1,6 @@
 """When each lsn was recorded: a small table of runs, for questions *as known at* a moment."""
 
 import threading
-from bisect import bisect_right
 
 import numpy as np
 
@@ -25,27 +24,35 @@ class RecordTimes:
     """
 
     def __init__(self, step_ns: int, entries_max: int) -> None:
-        self._step_ns = step_ns
+        self._step_ns = max(step_ns, 1)
         self._entries_max = entries_max
-        self._lsn: list[int] = []
-        self._time: list[int] = []
+        # Reserved in one piece; the system gives memory as entries come.
+        self._lsn = np.empty(entries_max + 1, np.uint64)
+        self._time = np.empty(entries_max + 1, np.int64)
+        self._count = 0
         self._lock = threading.Lock()
         self.last_ns = -(2**63)
 
     def add(self, lsn: int, record_time_ns: int) -> None:
         """Take note of a record; lsns and times come in order."""
         with self._lock:
-            if self._lsn and lsn <= self._lsn[-1]:
+            end = self._count
+            if end and lsn <= int(self._lsn[end - 1]):
                 return
             self.last_ns = max(self.last_ns, record_time_ns)
-            if self._time and self.last_ns < self._time[-1] + max(self._step_ns, 1):
+            if end and self.last_ns < int(self._time[end - 1]) + self._step_ns:
                 return
-            self._lsn.append(lsn)
-            self._time.append(self.last_ns)
-            if len(self._lsn) > self._entries_max:
-                half = len(self._lsn) // 2
-                self._lsn[:half] = self._lsn[:half:2]
-                self._time[:half] = self._time[:half:2]
+            self._lsn[end], self._time[end] = lsn, self.last_ns
+            self._count += 1
+            if self._count > self._entries_max:
+                self._thin()
+
+    def _thin(self) -> None:
+        half, end = self._count // 2, self._count
+        for column in (self._lsn, self._time):
+            kept = np.concatenate((column[:half:2], column[half:end]))
+            column[: len(kept)] = kept
+        self._count = end - half + (half + 1) // 2
 
     def time_of(self, lsn: int) -> int:
         """Record time of an lsn, early by less than the step.
@@ -60,9 +67,11 @@ class RecordTimes:
             Nanoseconds; the first known time for older lsns, 0 when nothing was recorded.
         """
         with self._lock:
-            if not self._lsn:
+            if not self._count:
                 return 0
-            return self._time[max(bisect_right(self._lsn, lsn) - 1, 0)]
+            lsns = self._lsn[: self._count]
+            place = int(np.searchsorted(lsns, np.uint64(max(lsn, 0)), "right")) - 1
+            return int(self._time[max(place, 0)])
 
     def lsn_at(self, record_time_ns: int, newest_lsn: int) -> int:
         """Last lsn recorded at or before a time, late by less than the step.
@@ -79,20 +88,23 @@ class RecordTimes:
             0 when nothing was recorded by then.
         """
         with self._lock:
-            place = bisect_right(self._time, record_time_ns)
+            times = self._time[: self._count]
+            place = int(np.searchsorted(times, record_time_ns, "right"))
             if place == 0:
                 return 0
-            if place == len(self._time):
+            if place == self._count:
                 return newest_lsn
-            return self._lsn[place] - 1
+            return int(self._lsn[place]) - 1
 
     def columns(self) -> tuple[UInt64Array, Int64Array]:
         """Table for the manifest."""
         with self._lock:
-            return np.array(self._lsn, np.uint64), np.array(self._time, np.int64)
+            return self._lsn[: self._count].copy(), self._time[: self._count].copy()
 
     def load(self, lsn: UInt64Array, time_ns: Int64Array) -> None:
-        """Take the table of a manifest."""
+        """Take the table of a manifest; of one that is too long, the newest entries."""
         with self._lock:
-            self._lsn, self._time = lsn.tolist(), time_ns.tolist()
-            self.last_ns = self._time[-1] if self._time else -(2**63)
+            count = self._count = min(len(lsn), self._entries_max)
+            if count:
+                self._lsn[:count], self._time[:count] = lsn[-count:], time_ns[-count:]
+                self.last_ns = int(self._time[count - 1])

@@ -118,6 +118,8 @@ class State:
 
     def freeze(self, rows_min: int = 1) -> Frozen:
         """Put a new head in front; the old one waits for its flush, and is read meanwhile."""
+        waiting = {pending.prepared.envelope.producer_id for pending in self.pending}
+        self.producers.forget_bindings(self._config.bound_producers_max, waiting)
         frozen = Frozen(
             self.front,
             self.applied_lsn,

@@ -101,3 +101,16 @@ def test_a_bad_producer_id_is_refused():
     """Ids are 16 bytes everywhere."""
     with pytest.raises(InvalidArgument, match="cannot bind"):
         Producers(9).bind(b"short", 1, {0: 1})
+
+
+def test_bindings_of_producers_long_silent_are_forgotten_but_not_of_waiting_frames():
+    """Every start of a server is a producer; memory must not grow with starts."""
+    producers = Producers(9)
+    keys = [bytes([n]) * 16 for n in range(4)]
+    for key in keys:
+        producers.bind(key, 1, {0: 7})
+    producers.note(envelope(producer=keys[0]), 1)
+
+    producers.forget_bindings(2, {keys[1]})
+
+    assert {keys[0], keys[1]} == {key for key, _ in producers.bound()}
