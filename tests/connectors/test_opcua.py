@@ -1,9 +1,6 @@
 """opcua/: what a real server publishes arrives complete, in order, with its types and status."""
 
 import asyncio
-import contextlib
-import socket
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from asyncua import Server, ua
@@ -13,81 +10,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from connectors.connector import ConfigError, SourceUnavailable
 from connectors.opcua.connector import OpcUaConnector
-from connectors.opcua.notification import Change, Notification
-from connectors.sink import Link
+from connectors.opcua.testing import START_NS, URI, Plant, quick_settings, running
 from connectors.testing import RecordingSink
 from historian.clock import SystemClock
+from historian.testing import free_port
 from storage_engine.sample import SampleBatch, ValueType
-
-URI = "urn:lighthouse:test"
-START = datetime(2016, 10, 1, tzinfo=UTC)
-START_NS = int(START.timestamp()) * 1_000_000_000
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Plant:
-    """A real server with one folder of variables."""
-
-    def __init__(self, port):
-        self.port = port
-        self.server = None
-        self.nodes = {}
-
-    async def start(self, **variables):
-        self.server = Server()
-        await self.server.init()
-        self.server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}")
-        index = await self.server.register_namespace(URI)
-        folder = await self.server.nodes.objects.add_object(
-            ua.NodeId("Line", index), ua.QualifiedName("Line", index)
-        )
-        self.index = index
-        for name, (value, type_) in variables.items():
-            self.nodes[name] = await folder.add_variable(
-                ua.NodeId(name, index), ua.QualifiedName(name, index), value, type_
-            )
-        await self.server.start()
-
-    async def stop(self):
-        await self.server.stop()
-
-    async def write(self, name, value, type_, step_s=0.0, status=0):
-        data = ua.DataValue(
-            ua.Variant(value, type_),
-            ua.StatusCode(status),
-            (START + timedelta(seconds=step_s)).replace(tzinfo=None),
-        )
-        await self.server.write_attribute_value(self.nodes[name].nodeid, data)
-
-    def address(self, name):
-        return f"nsu={URI};s={name}"
-
-
-def settings(port, **more):
-    return {
-        "url": f"opc.tcp://127.0.0.1:{port}",
-        "security": "none",
-        "publishing_interval_ms": 20.0,
-        "keepalive_s": 1.0,
-        "request_timeout_s": 2.0,
-        **more,
-    }
-
-
-@contextlib.asynccontextmanager
-async def running(connector, sink):
-    task = asyncio.create_task(connector.run(sink))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, SourceUnavailable):
-            await task
 
 
 def rows_of(sink, address):
@@ -109,7 +36,7 @@ def test_types_status_times_and_states_arrive_as_written():
         )
         sink = RecordingSink()
         browse = [{"root": "i=85", "depth": 3}]
-        connector = OpcUaConnector("line", settings(plant.port, browse=browse), SystemClock())
+        connector = OpcUaConnector("line", quick_settings(plant.port, browse=browse), SystemClock())
         try:
             async with running(connector, sink):
                 await asyncio.wait_for(sink.wait_for_rows(6), 30)
@@ -170,7 +97,7 @@ def test_rewrites_at_one_time_arrive_in_the_order_written():
         await plant.start(x=(-1.0, ua.VariantType.Double))
         sink = RecordingSink()
         node = f"nsu={URI};s=x"
-        connector = OpcUaConnector("line", settings(plant.port, nodes=[node]), SystemClock())
+        connector = OpcUaConnector("line", quick_settings(plant.port, nodes=[node]), SystemClock())
         try:
             async with running(connector, sink):
                 await asyncio.wait_for(sink.wait_for_rows(1), 30)
@@ -195,7 +122,9 @@ def test_a_full_sink_delays_and_loses_nothing():
         plant = Plant(free_port())
         await plant.start(x=(-1.0, ua.VariantType.Double))
         sink = RecordingSink()
-        connector = OpcUaConnector("line", settings(plant.port, nodes=["ns=2;s=x"]), SystemClock())
+        connector = OpcUaConnector(
+            "line", quick_settings(plant.port, nodes=["ns=2;s=x"]), SystemClock()
+        )
         try:
             async with running(connector, sink):
                 await asyncio.wait_for(sink.wait_for_rows(1), 30)
@@ -222,7 +151,7 @@ def test_absent_and_vanished_nodes_are_named_and_neighbours_go_on():
         sink = RecordingSink()
         nodes = ["ns=2;s=x", "ns=2;s=gone", "ns=2;s=never", "nsu=urn:nobody;s=x"]
         more = {"nodes": nodes, "survey_interval_s": 0.2}
-        connector = OpcUaConnector("line", settings(plant.port, **more), SystemClock())
+        connector = OpcUaConnector("line", quick_settings(plant.port, **more), SystemClock())
         try:
             async with running(connector, sink):
                 await asyncio.wait_for(sink.wait_for_rows(2), 30)
@@ -243,152 +172,6 @@ def test_absent_and_vanished_nodes_are_named_and_neighbours_go_on():
     assert sink.rows()[-1][3] == 5.0
 
 
-def test_after_a_restart_of_the_server_everything_is_subscribed_again():
-    """The registry, not the server, knows what is wanted."""
-
-    async def play():
-        plant = Plant(free_port())
-        await plant.start(x=(1.0, ua.VariantType.Double), y=(2.0, ua.VariantType.Double))
-        sink = RecordingSink()
-        nodes = [plant.address("x"), plant.address("y")]
-        connector = OpcUaConnector("line", settings(plant.port, nodes=nodes), SystemClock())
-        async with running(connector, sink) as task:
-            await asyncio.wait_for(sink.wait_for_rows(2), 30)
-            await plant.stop()
-            with pytest.raises(SourceUnavailable):
-                await asyncio.wait_for(task, 30)
-        with pytest.raises(SourceUnavailable):
-            await connector.run(sink)
-        second = Plant(plant.port)
-        await second.start(x=(10.0, ua.VariantType.Double), y=(20.0, ua.VariantType.Double))
-        try:
-            async with running(connector, sink):
-                await asyncio.wait_for(sink.wait_for_rows(4), 30)
-                await second.write("x", 11.0, ua.VariantType.Double, 1)
-                await asyncio.wait_for(sink.wait_for_rows(5), 30)
-        finally:
-            await second.stop()
-        return sink, connector
-
-    sink, connector = asyncio.run(play())
-
-    assert [1.0, 2.0, 10.0, 20.0, 11.0] == [v for _, _, _, v in sink.rows()]
-    assert connector.status.reconnects == 1
-    assert connector.status.gaps == 1
-    assert "lost" in [s for s in sink.states if s.link is Link.CONNECTED][-1].detail
-
-
-class Cable:
-    """A TCP forwarder that can be cut."""
-
-    def __init__(self, target):
-        self.target = target
-        self.port = free_port()
-        self.writers = []
-        self.server = None
-
-    async def start(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-
-    async def _serve(self, reader, writer):
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.close()
-            return
-        self.writers += [writer, far_writer]
-        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
-
-    def cut(self):
-        for writer in self.writers:
-            writer.transport.abort()
-        self.writers = []
-
-    def close(self):
-        self.server.close()
-        self.cut()
-
-
-async def _pipe(reader, writer):
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-def test_a_cut_connection_loses_nothing_the_server_holds():
-    """The session is taken up again: what was published into the cut comes by Republish."""
-    values = [float(n) for n in range(400)]
-
-    async def play():
-        plant = Plant(free_port())
-        await plant.start(x=(-1.0, ua.VariantType.Double))
-        cable = Cable(plant.port)
-        await cable.start()
-        sink = RecordingSink()
-        more = {"nodes": [plant.address("x")], "publishing_interval_ms": 5.0}
-        connector = OpcUaConnector("line", settings(cable.port, **more), SystemClock())
-
-        async def keep_running():
-            while True:
-                with contextlib.suppress(SourceUnavailable):
-                    await connector.run(sink)
-                await asyncio.sleep(0.02)
-
-        task = asyncio.create_task(keep_running())
-        try:
-            await asyncio.wait_for(sink.wait_for_rows(1), 30)
-            for n, value in enumerate(values):
-                await plant.write("x", value, ua.VariantType.Double, n)
-                await asyncio.sleep(0.002)
-                if n % 100 == 50:
-                    cable.cut()
-            await asyncio.wait_for(sink.wait_for_rows(1 + len(values)), 30)
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            cable.close()
-            await plant.stop()
-        return sink, connector
-
-    sink, connector = asyncio.run(play())
-
-    assert values == [v for _, _, _, v in sink.rows()][1:]
-    assert connector.status.reconnects >= 4
-    assert connector.status.gaps == 0
-
-
-def test_a_message_that_never_came_is_fetched_or_named():
-    """A hole in the sequence numbers: Republish first, and what the server has no more is a gap."""
-    sink = RecordingSink()
-    connector = OpcUaConnector("line", settings(4840, nodes=["i=1"]), SystemClock())
-    connector._registry.add("x")
-    connector._subscriptions = {5: 1}
-    acknowledged = []
-
-    def message(sequence):
-        change = Change(0, ValueType.INT64, sequence, 0, sequence, None)
-        return Notification(5, sequence, data=True, changes=[change])
-
-    class Server:
-        async def republish(self, _subscription, sequence):
-            return message(sequence) if sequence != 3 else None
-
-    class Acknowledgements:
-        def durable(self, *key):
-            acknowledged.append(key)
-
-    came = [message(n) for n in (1, 4, 4)] + [Notification(5, 7, data=False)]
-    asyncio.run(connector._deliver(sink, Server(), Acknowledgements(), came))
-
-    assert [1, 2, 4, 5, 6] == [value for _, _, _, value in sink.rows()]
-    assert connector.status.gaps == 1
-    assert "1 of 2 lost" in sink.rejects[0].reason
-    assert [(5, n) for n in (1, 2, 4, 4, 5, 6)] == acknowledged
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -403,7 +186,7 @@ def test_a_message_that_never_came_is_fetched_or_named():
 def test_wrong_settings_are_refused_by_name(wrong, words):
     """A person must find the line to mend."""
     with pytest.raises(ConfigError, match=words):
-        OpcUaConnector("line", {**settings(4840), **wrong}, SystemClock())
+        OpcUaConnector("line", {**quick_settings(4840), **wrong}, SystemClock())
 
 
 def test_a_signed_and_encrypted_connection_with_a_user(tmp_path, monkeypatch):
@@ -449,11 +232,11 @@ def test_a_signed_and_encrypted_connection_with_a_user(tmp_path, monkeypatch):
             "password_env": "PLC_PASSWORD",
         }
         try:
-            connector = OpcUaConnector("line", settings(port, **more), SystemClock())
+            connector = OpcUaConnector("line", quick_settings(port, **more), SystemClock())
             async with running(connector, sink):
                 await asyncio.wait_for(sink.wait_for_rows(1), 30)
             monkeypatch.setenv("PLC_PASSWORD", "wrong")
-            stranger = OpcUaConnector("line", settings(port, **more), SystemClock())
+            stranger = OpcUaConnector("line", quick_settings(port, **more), SystemClock())
             with pytest.raises(SourceUnavailable):
                 await stranger.run(sink)
         finally:

@@ -1,0 +1,136 @@
+"""A real OPC UA server and a line that can be cut, for tests of the client."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asyncua import ua as asyncua_ua
+from asyncua.server.server import Server
+
+from connectors.connector import Connector, SourceUnavailable
+from connectors.sink import Sink
+
+ua: Any = asyncua_ua  # half of its names are not exported for type checkers
+
+URI = "urn:lighthouse:test"
+START = datetime(2016, 10, 1, tzinfo=UTC)
+START_NS = int(START.timestamp()) * 1_000_000_000
+
+
+class Plant:
+    """A server with one folder of variables.
+
+    Parameters
+    ----------
+    port : int
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.server = Server()
+        self.nodes: dict[str, Any] = {}
+
+    async def start(self, **variables: tuple[object, Any]) -> None:
+        """Serve variables: name -> (value, VariantType)."""
+        await self.server.init()
+        self.server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}")
+        index = await self.server.register_namespace(URI)
+        folder = await self.server.nodes.objects.add_object(
+            ua.NodeId("Line", index), ua.QualifiedName("Line", index)
+        )
+        for name, (value, type_) in variables.items():
+            self.nodes[name] = await folder.add_variable(
+                ua.NodeId(name, index), ua.QualifiedName(name, index), value, type_
+            )
+        await self.server.start()
+
+    async def stop(self) -> None:
+        """Close all sessions and stop listening."""
+        await self.server.stop()
+
+    async def write(
+        self, name: str, value: object, type_: Any, step_s: float = 0.0, status: int = 0
+    ) -> None:
+        """Write a value, ``step_s`` after START."""
+        moment = (START + timedelta(seconds=step_s)).replace(tzinfo=None)
+        data = ua.DataValue(ua.Variant(value, type_), ua.StatusCode(status), moment)
+        await self.server.write_attribute_value(self.nodes[name].nodeid, data)
+
+    def address(self, name: str) -> str:
+        """Address of a variable."""
+        return f"nsu={URI};s={name}"
+
+
+def quick_settings(port: int, **more: object) -> dict[str, object]:
+    """Give settings of a source that publishes often and notices loss soon."""
+    return {
+        "url": f"opc.tcp://127.0.0.1:{port}",
+        "security": "none",
+        "publishing_interval_ms": 20.0,
+        "keepalive_s": 1.0,
+        "request_timeout_s": 2.0,
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def running(connector: Connector, sink: Sink) -> "AsyncIterator[asyncio.Task[None]]":
+    """Run a connector within a block."""
+    task = asyncio.create_task(connector.run(sink))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, SourceUnavailable):
+            await task
+
+
+class Cable:
+    """A TCP forwarder that can be cut.
+
+    Parameters
+    ----------
+    port, target : int
+        Where it listens and where it leads.
+    """
+
+    def __init__(self, port: int, target: int) -> None:
+        self._port = port
+        self._target = target
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+
+    def cut(self) -> None:
+        """Break every connection; new ones are possible at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers = []
+
+    def close(self) -> None:
+        """Cut and stop listening."""
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        self._writers += [writer, far_writer]
+        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
