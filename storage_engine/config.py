@@ -6,6 +6,9 @@ from storage_engine.errors import InvalidArgument
 
 MEBIBYTE = 1 << 20
 
+# Producers whose slot bindings are remembered; those that sent longest ago go first.
+BOUND_PRODUCERS_MAX = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
@@ -30,8 +33,6 @@ class EngineConfig:
         Free space below which appends are refused before anything is written.
     one_shot_producers_max : int
         Producers of a single frame (idempotency keys) remembered, newest first.
-    bound_producers_max : int
-        Producers whose slot bindings are remembered; those that sent longest ago go first.
     block_cache_bytes : int
         Decoded blocks kept for reads.
     directory_cache_bytes : int
@@ -56,7 +57,6 @@ class EngineConfig:
     block_rows: int = 8192
     free_bytes_min: int = 512 * MEBIBYTE
     one_shot_producers_max: int = 65_536
-    bound_producers_max: int = 4096
     block_cache_bytes: int = 24 * MEBIBYTE
     directory_cache_bytes: int = 24 * MEBIBYTE
     open_files_max: int = 128

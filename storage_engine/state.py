@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage_engine.columns import STRINGS, Rows
-from storage_engine.config import EngineConfig
+from storage_engine.config import BOUND_PRODUCERS_MAX, EngineConfig
 from storage_engine.errors import LimitExceeded
 from storage_engine.frame import FLAG_ONE_SHOT
 from storage_engine.head import Captured, Head
@@ -119,7 +119,7 @@ class State:
     def freeze(self, rows_min: int = 1) -> Frozen:
         """Put a new head in front; the old one waits for its flush, and is read meanwhile."""
         waiting = {pending.prepared.envelope.producer_id for pending in self.pending}
-        self.producers.forget_bindings(self._config.bound_producers_max, waiting)
+        self.producers.forget_bindings(BOUND_PRODUCERS_MAX, waiting)
         frozen = Frozen(
             self.front,
             self.applied_lsn,
