@@ -70,6 +70,27 @@ class Rows:
         )
 
 
+def seal(rows: Rows) -> Rows:
+    """Make the arrays read-only, because readers share them.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    Returns
+    -------
+    Rows
+        The same.
+    """
+    arrays: list[AnyArray | None] = [rows.timestamp_ns, rows.stamp, rows.quality, rows.event_id]
+    for column in rows.data:
+        arrays += [column.value, column.valid]
+    for array in arrays:
+        if array is not None:
+            array.setflags(write=False)
+    return rows
+
+
 def take_column(column: ColumnData, where: Selection) -> ColumnData:
     """Rows of one column.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.columns import STRINGS, IndexArray, Rows, join_rows, sort_by_time
+from storage_engine.columns import STRINGS, IndexArray, Rows, join_rows, seal, sort_by_time
 from storage_engine.events import sort_events
 from storage_engine.head_rows import RowLog
 from storage_engine.newest import Newest, cells_of, values_of
@@ -157,6 +157,7 @@ class Head:
         self._event_bytes += event_bytes(part.rows)
         while len(chunks) > 1 and len(chunks[-1]) >= len(chunks[-2]):
             chunks[-2:] = [join_rows(chunks[-2:])]
+        seal(chunks[-1])
 
     def capture(self, stream_id: int) -> Captured:
         """What the head holds of a stream now; call under the engine's lock."""

@@ -34,7 +34,7 @@ from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import Pending, State
 from storage_engine.streams import stream_from_json
 from storage_engine.table import Table, decode_table, encode_table, read_json
-from storage_engine.wal_record import Record, RecordKind
+from storage_engine.wal_record import Record, RecordKind, file_number
 
 _TIME_MIN, _TIME_MAX = -(2**63), 2**63 - 1
 
@@ -88,7 +88,12 @@ def load_store(
     if manifest is not None:
         return Found(manifest.incarnation, highest, manifest, manifest.checkpoint_lsn)
     adopted = _adopt_segments(fs, findings, state, reader)
-    return Found(adopted or os.urandom(16), highest, None, 0)
+    # Without any log its numbers must still go on behind those in the segments.
+    logged = any(file_number(name) is not None for name in fs.list("wal"))
+    newest_lsn = max((info.lsn_max for info in state.segments), default=0)
+    start_lsn = 0 if logged else newest_lsn
+    state.applied_lsn = start_lsn
+    return Found(adopted or os.urandom(16), highest, None, start_lsn)
 
 
 def _load_manifest(manifest: Manifest, state: State) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from storage_engine.block import BlockIdentity, decode_block
 from storage_engine.cache import ByteCache
 from storage_engine.checksum import crc32c
-from storage_engine.columns import STRINGS, Rows
+from storage_engine.columns import STRINGS, Rows, seal
 from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
 from storage_engine.filesystem import File, FileSystem
@@ -141,7 +141,7 @@ class SegmentReader:
         except (CorruptData, UnsupportedFormat, DiskError) as error:
             self._findings.add(info.path, offset, str(error))
             return None
-        self._blocks.put(key, rows, rows_bytes(rows))
+        self._blocks.put(key, seal(rows), rows_bytes(rows))
         return rows
 
     def verify(self, infos: Mapping[int, SegmentInfo]) -> None:

@@ -215,3 +215,33 @@ def test_a_newer_format_is_refused_without_a_change() -> None:
 
     assert before == fs.position
     fs.lock("lock").release()
+
+
+def test_without_manifests_and_log_new_rows_still_come_behind_the_old_ones() -> None:
+    """The numbers of the log go on behind those in the segments, or a rewrite would lose."""
+    fs, _, slots = build()
+    for path in (*files_of(fs, "manifest"), *files_of(fs, "wal")):
+        fs.remove(path)
+    engine = Engine.open(fs, CONFIG, SetClock())
+    before = engine.read(slots[0], *EVERYTHING)
+    time = int(before.timestamp_ns[0])
+
+    engine.bind(b"n" * 16, 1, {0: slots[0]})
+    row = SampleRow(0, ValueType.FLOAT64, time, -1.0)
+    engine.wait_durable(engine.append(Producer(b"n" * 16, flags=0).frame([row])).lsn)
+
+    assert len(before) >= 9
+    assert [-1.0] == engine.read(slots[0], time, time + 1).value.objects()
+    engine.close()
+
+
+def test_what_readers_share_cannot_be_written() -> None:
+    """A caller that changes its answer must not change the next one."""
+    fs, _, slots = build()
+    engine = Engine.open(fs, CONFIG, SetClock())
+    for _ in range(2):
+        column = engine.read(slots[0], *EVERYTHING, max_count=3).timestamp_ns
+        if column.flags.writeable:
+            column[:] = 0
+    assert (engine.read(slots[0], *EVERYTHING).timestamp_ns > 0).all()
+    engine.close()
