@@ -20,6 +20,7 @@ from historian.runtime import Historian
 GRACE_S = 5  # requests that still run get this long at the end
 IDLE_S = 30  # a connection without a request is closed after this
 CONNECTIONS_MAX = 512
+SWITCH_INTERVAL_S = 0.001  # a busy thread must not keep the event loop from an fsync's answer
 BACKLOG = 256
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Announce = Callable[[Historian, str], None]
@@ -81,6 +82,7 @@ def run_server(config: HistorianConfig, clock: Clock, announce: Announce) -> Non
     """
     listening = _listen(config.http.host, config.http.port)
     configure_logs()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_serve(config, clock, listening, announce))

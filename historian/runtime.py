@@ -20,7 +20,7 @@ from historian.errors import HistorianError, NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
 from historian.ingest_streams import Streams
-from historian.maintenance import Maintenance
+from historian.maintenance import PERIOD_S, Maintenance
 from historian.metrics import Metrics
 from historian.passport import PassportBuilder
 from historian.runtime_children import Children
@@ -216,8 +216,15 @@ class Historian:
         if self.read_only:
             raise NotReady("cannot start: the store was opened read-only")
         self._spawn(self._maintenance.run(), "maintenance")
+        self._spawn(self._keep_settled(), "genealogy")
         await self._open_ingest()
         await self._children.start()
+
+    async def _keep_settled(self) -> None:
+        """Derive the genealogy as events come, so that no question waits for a busy spell."""
+        while True:
+            await asyncio.to_thread(self.genealogy.settle)
+            await self.clock.sleep(PERIOD_S)
 
     async def _open_ingest(self) -> None:
         """Let writes in; while the disk is too full for the streams of events, try again later."""

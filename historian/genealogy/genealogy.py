@@ -80,6 +80,7 @@ class Genealogy:
         self._stations = Stations(self._open_visit_ns_max)
         self._results = Results(self._index, self._stations)
         self._views: dict[int, tuple[UnitView, ...]] = {}
+        self._waiting: set[int] = set()  # units to derive again
         self._watermark_lsn = 0
 
     # -- feeding -------------------------------------------------------------------------------
@@ -134,21 +135,26 @@ class Genealogy:
 
     def _settle_locked(self, units_max: int | None) -> bool:
         index = self._index
-        if not index.changed:
+        if index.changed:
+            self._lineage.forget()
+            for carrier in index.dirty_carriers:
+                index.dirty_units |= self._lineage.refresh_carrier(carrier)
+            index.dirty_carriers.clear()
+            index.spread()
+            self._materials.refresh()
+            # Spread once: a panel that waits its turn must not bring its boards back each time.
+            self._waiting |= index.dirty_units
+            index.dirty_units.clear()
+        elif not self._waiting:
             return False
-        self._lineage.forget()
-        for carrier in index.dirty_carriers:
-            index.dirty_units |= self._lineage.refresh_carrier(carrier)
-        index.dirty_carriers.clear()
-        index.spread()
-        self._materials.refresh()
-        count = len(index.dirty_units)
+        count = len(self._waiting)
         for _ in range(count if units_max is None else min(count, units_max)):
-            unit = index.dirty_units.pop()
+            unit = self._waiting.pop()
             views = self._views[unit] = self._builder.views(unit)
             self._stations.put(unit, views)
-        self._lineage.forget()
-        return bool(index.dirty_units)
+        if not self._waiting:
+            self._lineage.forget()
+        return bool(self._waiting)
 
     # -- units ---------------------------------------------------------------------------------
 

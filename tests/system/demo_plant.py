@@ -8,15 +8,20 @@ from historian.testing import ServerProcess, free_port
 ROOT = Path(__file__).parents[2]
 
 
-def demo_server(home: Path) -> ServerProcess:
+def demo_server(
+    home: Path, *, simulator: bool = True, mqtt_port: int | None = None
+) -> ServerProcess:
     """A server with the simulated line, not yet started."""
     import historian
 
     text = (Path(historian.__file__).parent / "demo.toml").read_text()
     server = ServerProcess(home)
-    for port in ("48650", "18650"):
+    for port, other in (("48650", None), ("18650", mqtt_port)):
         assert port in text
-        text = text.replace(port, str(free_port()))
+        text = text.replace(port, str(other or free_port()))
+    if not simulator:
+        assert "enabled = true" in text
+        text = text.replace("enabled = true", "enabled = false")
     for old, new in (
         ('path = "../var"', f'path = "store"\nfree_bytes_min = {50_000_000}'),
         ("port = 8650", f'port = {server.port}\ntoken_file = "token"'),

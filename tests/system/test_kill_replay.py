@@ -66,10 +66,11 @@ class Killer:
         self._server.start()
 
     def _kill_collector(self):
-        if self._status is not None and self._status.pid:
-            self.killed["collector"] += 1
-            os.kill(self._status.pid, signal.SIGKILL)
-            time.sleep(0.5)
+        while self._status is None or not self._status.pid:
+            time.sleep(0.1)
+        self.killed["collector"] += 1
+        os.kill(self._status.pid, signal.SIGKILL)
+        time.sleep(0.2)  # its supervisor forgets the pid
 
 
 def replay_under_fire(home, recording, samples, kills, seed):
