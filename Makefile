@@ -1,5 +1,6 @@
 # Two commands: `make run` and `make test`. Both set up everything they need in .venv.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := historian storage_engine connectors query api
@@ -52,9 +53,7 @@ system:
 	fi
 
 $(VENV)/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo "need Python 3.11 or newer on PATH"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "need Python 3.11 or newer; $(PYTHON) is older"; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "cannot set up: got no Python 3.11 or newer, want one on PATH"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml setup.py
