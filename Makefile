@@ -21,8 +21,8 @@ test-all: $(VENV)/.tested-with system
 check: lint types test wheel
 
 lint: $(VENV)/.tested-with
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/cython-lint $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd')
 
 types: $(VENV)/.tested-with

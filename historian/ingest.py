@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from storage_engine.engine import Engine
-
 from connectors.connector import Clock
 from historian.catalog import Catalog
 from historian.config_server import IngestConfig
@@ -19,6 +17,7 @@ from historian.ingest_receipts import (
 from historian.ingest_streams import Streams
 from historian.ingest_writes import Writes
 from historian.metrics import Metrics
+from storage_engine.engine import Engine
 from storage_engine.sample import EventBatch
 
 __all__ = [

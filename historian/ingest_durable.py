@@ -6,9 +6,8 @@ import heapq
 import itertools
 import os
 
-from storage_engine.engine import Engine
-
 from historian.errors import NotReady
+from storage_engine.engine import Engine
 from storage_engine.errors import StorageError
 
 _POLL_S = 1.0  # the fallback thread looks this often whether it is still wanted

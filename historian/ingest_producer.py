@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 
 from storage_engine.engine import Appended, Engine
-
 from storage_engine.frame import (
     FLAG_ONE_SHOT,
     Declaration,

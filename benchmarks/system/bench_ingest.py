@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks import harness
+from benchmarks.datasets import plant
+from historian.clock import SystemClock
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.filesystem import RealFileSystem
@@ -22,10 +26,6 @@ from storage_engine.frame import (
     decode_frame,
     encode_frame,
 )
-
-from benchmarks import harness
-from benchmarks.datasets import plant
-from historian.clock import SystemClock
 from storage_engine.sample import Column, ColumnData, ValueType
 
 ROWS = 1000
