@@ -23,7 +23,7 @@ check: lint types test wheel
 lint: $(VENV)/.tested-with
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
-	$(BIN)/cython-lint $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd')
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd')
 
 types: $(VENV)/.tested-with
 	$(BIN)/mypy
