@@ -5,6 +5,8 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
+from historian.formats import FORMATS
+
 PACKAGES = ("api", "connectors", "historian", "query", "storage_engine")
 DISTRIBUTION = "lighthouse-historian"
 
@@ -25,6 +27,7 @@ def facts() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "numpy": importlib.metadata.version("numpy"),
+        **{f"{name} format": str(version) for name, version in FORMATS.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""``historian version``: versions of the product and of what it stands on."""
+"""``historian version``: versions of the product, of what it stands on, of its formats."""
 
 from api.console import print_json, print_table
 from api.options import JsonOption

@@ -4,10 +4,11 @@ import json
 import os
 from dataclasses import dataclass
 
-from storage_engine.errors import DataError, StorageError
+from storage_engine.errors import DataError, StorageError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.frame import decode_frame, split_frames
 
+SPOOL_VERSION = 1
 FRAMES = "frames"
 DAMAGED = "damaged"
 REFUSED = "refused"
@@ -75,18 +76,31 @@ def next_identity(fs: FileSystem, newest_epoch: int) -> Identity:
     fs : FileSystem
     newest_epoch : int
         Highest epoch among the frames that are left.
+
+    Raises
+    ------
+    UnsupportedFormat
+        If a newer release has laid this spool out.
     """
     producer_id, epoch = os.urandom(16), newest_epoch
     if fs.exists(_IDENTITY):
         try:
             held = json.loads(read_file(fs, _IDENTITY))
+            version = int(held["version"])
             producer_id = bytes.fromhex(held["producer_id"])
             epoch = max(epoch, int(held["epoch"]))
+            if version > SPOOL_VERSION:
+                message = f"cannot open spool: got version {version}, want {SPOOL_VERSION} or older"
+                raise UnsupportedFormat(f"{message}, at {_IDENTITY}", got=version)
         except (ValueError, KeyError, TypeError):
             # Unreadable: another producer from now on; the frames left name the old one themselves.
             producer_id = os.urandom(16)
     identity = Identity(producer_id, epoch + 1)
-    held = {"producer_id": identity.producer_id.hex(), "epoch": identity.epoch}
+    held = {
+        "version": SPOOL_VERSION,
+        "producer_id": identity.producer_id.hex(),
+        "epoch": identity.epoch,
+    }
     replace_file(fs, _IDENTITY, json.dumps(held).encode())
     return identity
 

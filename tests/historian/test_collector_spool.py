@@ -14,7 +14,8 @@ from historian.clock import SystemClock
 from historian.collector.frames import FrameBuilder, Part
 from historian.collector.intake import Intake
 from historian.collector.spool import Spool, SpoolFull
-from storage_engine.errors import DiskError, StoreLocked
+from historian.collector.spool_files import next_identity
+from storage_engine.errors import DiskError, StoreLocked, UnsupportedFormat
 from storage_engine.filesystem import RealFileSystem
 from storage_engine.frame import decode_frame
 from storage_engine.sample import ColumnData, SampleBatch, ValueType
@@ -358,3 +359,14 @@ def test_group_commit_puts_what_waits_into_one_frame(fs):
 
 def numbers_of_rows(frames):
     return [v for f in map(decode_frame, frames) for s in f.samples for v in s.value.objects()]
+
+
+def test_a_spool_of_a_newer_release_is_refused(tmp_path):
+    """A downgrade must not guess at a layout that it does not know."""
+    fs = RealFileSystem(tmp_path)
+    next_identity(fs, 0)
+    path = tmp_path / "identity.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+
+    with pytest.raises(UnsupportedFormat, match="got version 2"):
+        next_identity(fs, 0)
