@@ -4,6 +4,7 @@ Appends and streams are in ``engine_writes``, reads in ``engine_reads``, shared 
 of locks in ``engine_core``.
 """
 
+from collections.abc import Callable
 from typing import Self
 
 from storage_engine.clock import Clock
@@ -106,8 +107,15 @@ class Engine(WriteSide, ReadSide):
         """Pieces of damage found since open, each once."""
         return self._found.list()
 
-    def verify(self) -> list[Finding]:
+    def verify(self, progress: Callable[[int], None] = lambda size_bytes: None) -> list[Finding]:
         """Read every block of every segment from disk; gives all findings.
+
+        The log was checked when the store was opened; what was found there is among them.
+
+        Parameters
+        ----------
+        progress : callable
+            Told the size in bytes of each segment that is done.
 
         Raises
         ------
@@ -115,7 +123,7 @@ class Engine(WriteSide, ReadSide):
         """
         self._check_open("verify")
         self._reader.forget()
-        self._reader.verify({info.id: info for info in self._state.segments})
+        self._reader.verify({info.id: info for info in self._state.segments}, progress)
         return self._found.list()
 
     def stats(self) -> EngineStats:

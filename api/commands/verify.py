@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from api.client import read_config
 from api.console import CommandFailed, err, print_json, print_table, refusals, say
@@ -25,19 +26,24 @@ def verify(
         loaded = read_config(config)
         if not loaded.store.path.exists():
             raise CommandFailed(f"cannot verify: there is no store at {loaded.store.path}")
-        with err.status(f"reading every block at {loaded.store.path}"):
+        with err.status(f"reading the log at {loaded.store.path}"):
             historian = Historian.open(loaded, SystemClock(), read_only=True)
-            try:
-                findings = historian.engine.verify()
-                stats = historian.store()["stats"]
-            finally:
-                historian.close()
+        try:
+            stats = historian.store()["stats"]
+            columns = (TextColumn("reading every block"), BarColumn(), DownloadColumn())
+            with Progress(*columns, console=err, transient=True) as progress:
+                task = progress.add_task("", total=stats["segment_bytes"])
+                findings = historian.engine.verify(lambda size: progress.advance(task, size))
+        finally:
+            historian.close()
     found = [{"path": f.path, "offset": f.offset, "what": f.what} for f in findings]
     if json:
         print_json({"findings": found, "stats": stats})
     elif found:
         print_table({key: [f[key] for f in found] for key in ("path", "offset", "what")})
     elif not quiet:
-        say(f"{stats['segments']} segments, {stats['segment_rows']} rows: nothing is damaged")
+        segments = f"{stats['segments']} segments with {stats['segment_rows']} rows"
+        log = f"the log up to lsn {stats['durable_lsn']} with {stats['head_rows']} rows more"
+        say(f"{segments}, {log}: nothing is damaged")
     if found:
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,14 +144,18 @@ class SegmentReader:
         self._blocks.put(key, seal(rows), rows_bytes(rows))
         return rows
 
-    def verify(self, infos: Mapping[int, SegmentInfo]) -> None:
-        """Read every block of segments; damage lands in the findings."""
+    def verify(self, infos: Mapping[int, SegmentInfo], progress: Callable[[int], None]) -> None:
+        """Read every block of segments; damage lands in the findings.
+
+        ``progress`` is told the size in bytes of each segment that is done.
+        """
         for info in infos.values():
             self._aside.discard(info.id)
             directory = self.directory(info)
             if directory is not None:
                 for number in range(len(directory.table["block_rows"])):
                     self.block(directory, number)
+            progress(info.size)
 
     def forget(self) -> None:
         """Drop all caches, so that the next read sees the disk."""
