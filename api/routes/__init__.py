@@ -16,6 +16,7 @@ from api.routes import (
     samples,
     store,
     tags,
+    tokens,
     units,
 )
 
@@ -25,6 +26,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     store.router,
     tags.router,
+    tokens.router,
     latest.router,
     raw.router,
     aggregates.router,
