@@ -30,9 +30,9 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        """Median of the ratios, pair by pair; more is better for rates."""
+        """Median of the ratios, pair by pair; more is better for rates; 0 without a rival."""
         pairs = zip(self.ours, self.rival, strict=True)
-        return statistics.median(a / b for a, b in pairs) if self.rival else float("nan")
+        return statistics.median(a / b for a, b in pairs) if self.rival else 0.0
 
     def line(self) -> str:
         """One line of the table."""
@@ -80,10 +80,13 @@ def machine() -> dict[str, str]:
 
 
 def save(figures: list[Figure], size: str) -> Path:
-    """Results as data, one file a day and machine."""
+    """Results as data, one file a day and machine; benches run alone join what is there."""
     facts = machine()
     label = "".join(c if c.isalnum() else "-" for c in facts["cpu"].lower()).strip("-")
     path = Path(__file__).parent / "results" / f"{facts['when']}-{label}-{size}.json"
-    rows = [{**asdict(f), "median": f.median, "ratio": f.ratio} for f in figures]
-    path.write_text(json.dumps({"machine": facts, "size": size, "figures": rows}, indent=1) + "\n")
+    rows = {f.name: {**asdict(f), "median": f.median, "ratio": f.ratio} for f in figures}
+    if path.exists():
+        rows = {row["name"]: row for row in json.loads(path.read_text())["figures"]} | rows
+    saved = {"machine": facts, "size": size, "figures": list(rows.values())}
+    path.write_text(json.dumps(saved, indent=1) + "\n")
     return path
