@@ -197,6 +197,8 @@ class _Message:
             if name == mapping.rest and raw is MISSING:
                 values.append(self._rest(item, fields))
                 continue
+            if name == mapping.rest and isinstance(raw, dict):
+                raw = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS).decode()
             values.append(None if raw is MISSING else _cast(field.column.type, raw, name))
         return kind, fields, times[0], self._event_id(kind, item), values
 
@@ -295,8 +297,6 @@ def _cast(type_: ValueType, value: object, key: str) -> Any:
     if type_ in {ValueType.SYMBOL, ValueType.TEXT}:
         if isinstance(value, str):
             return value
-        if isinstance(value, dict | list):
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     elif type_ is ValueType.BOOL:
         if isinstance(value, bool):
             return value
