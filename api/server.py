@@ -15,6 +15,7 @@ from api.app import create_app
 from api.console import CommandFailed
 from connectors.connector import Clock
 from historian.config import HistorianConfig
+from historian.memory import bound_allocator
 from historian.runtime import Historian
 
 GRACE_S = 5  # requests that still run get this long at the end
@@ -82,6 +83,7 @@ def run_server(config: HistorianConfig, clock: Clock, announce: Announce) -> Non
     """
     listening = _listen(config.http.host, config.http.port)
     configure_logs()
+    bound_allocator()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:

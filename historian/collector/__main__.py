@@ -11,6 +11,7 @@ from historian.collector.host import Collector
 from historian.collector.supervisor import stdin_closed
 from historian.config import CollectorConfig, load_config
 from historian.errors import ConfigInvalid
+from historian.memory import bound_allocator
 from storage_engine.errors import StorageError
 
 _USAGE = (
@@ -48,6 +49,7 @@ async def collect(config: CollectorConfig, *, supervised: bool) -> None:
 
 def main(arguments: list[str]) -> int:
     """Read the arguments, run, and give the exit code."""
+    bound_allocator()
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -29,7 +29,7 @@ class Killer:
         rng = random.Random(seed)
         self._server = server
         at = sorted(rng.sample(range(samples // 50, samples * 9 // 10), kills))
-        self._plan = [(count, rng.choice(("server", "collector"))) for count in at]
+        self._plan = [(count, rng.choice(("server", "server", "collector"))) for count in at]
         self._sent = 0
         self._playing = False
         self._status = None
