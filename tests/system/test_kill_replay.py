@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -49,8 +48,11 @@ class Killer:
         if self._plan and self._sent >= self._plan[0][0]:
             self._wait()
             _, who = self._plan.pop(0)
-            self._busy = threading.Thread(target=getattr(self, f"_kill_{who}"))
-            self._busy.start()
+            if who == "collector" and self._status.pid:
+                self._kill_collector()
+            else:
+                self._busy = threading.Thread(target=self._kill_server)
+                self._busy.start()
 
     def _wait(self):
         if self._busy is not None:
@@ -66,11 +68,9 @@ class Killer:
         self._server.start()
 
     def _kill_collector(self):
-        while self._status is None or not self._status.pid:
-            time.sleep(0.1)
         self.killed["collector"] += 1
         os.kill(self._status.pid, signal.SIGKILL)
-        time.sleep(0.2)  # its supervisor forgets the pid
+        self._status.pid = None  # its supervisor sets the next one
 
 
 def replay_under_fire(home, recording, samples, kills, seed):
