@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncua.server.standard_address_space  # noqa: F401 - else imported inside a coroutine
 from asyncua import ua as asyncua_ua
 from asyncua.server.server import Server
 

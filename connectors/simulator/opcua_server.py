@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+import asyncua.server.standard_address_space  # noqa: F401 - else imported inside a coroutine
 from asyncua import ua
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
