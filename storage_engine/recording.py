@@ -7,14 +7,17 @@ content. What only luck would keep is lost in one of them. The states themselves
 """
 
 import errno
+import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from storage_engine.errors import DiskError, StoreLocked
 from storage_engine.filesystem import File, Lock, checked, disk_error
-from storage_engine.recording_states import Disk, Operation, draw_states
+from storage_engine.recording_states import Disk, Operation, Settling, draw_states
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -39,7 +42,8 @@ class RecordingFileSystem:
     fault : callable, optional
         Asked before each call with (operation, path), operation one of ``read``, ``write``,
         ``sync``, ``truncate``, ``preallocate``, ``create``, ``open``, ``rename``, ``remove``,
-        ``sync directory``; an errno it returns is raised as DiskError.
+        ``sync directory``; an errno it returns is raised as DiskError. What waits for a sync that
+        is refused may be lost for ever, whatever a later sync says.
     crashed_at : int or None
         In a crash state: length of the log when the power went.
     """
@@ -53,9 +57,10 @@ class RecordingFileSystem:
         self._start = start
         self._names = dict(start.names)
         self._directories = set(start.directories)
-        self._data = {inode: bytearray(content) for inode, content in start.contents.items()}
+        self._data = {inode: _Content(content) for inode, content in start.contents.items()}
         self._next_inode = max(self._data, default=0) + 1
         self._locked: set[str] = set()
+        self._settling = Settling(start)
 
     @property
     def position(self) -> int:
@@ -83,10 +88,32 @@ class RecordingFileSystem:
         """
         moments = range(len(self.log) + 1) if upto is None else (upto,)
         for moment in moments:
-            for what, disk in draw_states(self._start, self.log[:moment], limit, seed + moment):
+            if moment < self._settling.position:
+                self._settling = Settling(self._start)
+            unsettled = self._settling.at(self.log, moment)
+            for what, disk in draw_states(unsettled, limit, seed + moment):
                 state = RecordingFileSystem(disk, self.capacity_bytes)
                 state.crashed_at = moment
                 yield f"after operation {moment}: {what}", state
+
+    def digest(self) -> bytes:
+        """Digest of names and contents as they are now: equal disks have equal ones."""
+        total = hashlib.blake2b(digest_size=16)
+        for name in sorted(self._directories):
+            total.update(name.encode() + b"\0/")
+        for name, inode in sorted(self._names.items()):
+            total.update(name.encode() + b"\0" + _digest_of(bytes(self._data[inode].held)))
+        return total.digest()
+
+    def disk(self) -> Disk:
+        """All of it as it is now, to be given to other twins as durable."""
+        contents = {inode: bytes(self._data[inode].held) for inode in self._names.values()}
+        return Disk(dict(self._names), contents, frozenset(self._directories))
+
+    def _note(
+        self, kind: str, inode: int = 0, offset: int = 0, data: bytes = b"", **names: str
+    ) -> None:
+        self.log.append(Operation(kind, inode, offset, data, **names, order=len(self.log)))
 
     def open_read(self, path: str) -> File:
         """Open an existing file."""
@@ -109,9 +136,9 @@ class RecordingFileSystem:
         self._need_directory("create", path)
         inode = self._next_inode
         self._next_inode += 1
-        self._data[inode] = bytearray()
+        self._data[inode] = _Content(b"")
         self._names[name] = inode
-        self.log.append(Operation("create", inode, path=name))
+        self._note("create", inode, path=name)
         return RecordingFile(self, inode, path)
 
     def exists(self, path: str) -> bool:
@@ -127,7 +154,7 @@ class RecordingFileSystem:
 
     def size(self, path: str) -> int:
         """Bytes of a file."""
-        return len(self._data[self._inode("read size", path)])
+        return len(self._data[self._inode("read size", path)].held)
 
     def rename(self, src: str, dst: str) -> None:
         """Rename, replacing ``dst``."""
@@ -136,33 +163,33 @@ class RecordingFileSystem:
         self._need_directory("rename", dst)
         del self._names[_normal(src)]
         self._names[_normal(dst)] = inode
-        self.log.append(Operation("rename", inode, path=_normal(src), target=_normal(dst)))
+        self._note("rename", inode, path=_normal(src), target=_normal(dst))
 
     def remove(self, path: str) -> None:
         """Remove a file."""
         self._allow("remove", path)
         inode = self._inode("remove", path)
         del self._names[_normal(path)]
-        self.log.append(Operation("remove", inode, path=_normal(path)))
+        self._note("remove", inode, path=_normal(path))
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable."""
         self._allow("sync directory", path)
         if _normal(path) not in self._directories:
             raise _refused("sync directory", path, errno.ENOENT)
-        self.log.append(Operation("sync_directory", path=_normal(path)))
+        self._note("sync_directory", path=_normal(path))
 
     def make_directories(self, path: str) -> None:
         """Create a directory and its parents, durable at once as on the real file system."""
         name = _normal(path)
         while name not in self._directories:
             self._directories.add(name)
-            self.log.append(Operation("make_directory", path=name))
+            self._note("make_directory", path=name)
             name = _parent(name)
 
     def free_bytes(self) -> int:
         """Capacity less what the named files hold."""
-        used = sum(len(self._data[inode]) for inode in set(self._names.values()))
+        used = sum(len(self._data[inode].held) for inode in set(self._names.values()))
         return max(0, self.capacity_bytes - used)
 
     def lock(self, path: str) -> Lock:
@@ -195,6 +222,19 @@ class RecordingFileSystem:
             raise _refused(what, path, errno.ENOENT)
 
 
+@dataclass(slots=True)
+class _Content:
+    """Bytes of an inode, shared with other twins until the first write."""
+
+    held: bytes | bytearray
+
+    def own(self) -> bytearray:
+        """Bytes that may be changed."""
+        if isinstance(self.held, bytes):
+            self.held = bytearray(self.held)
+        return self.held
+
+
 class RecordingFile:
     """One open file of the twin; the inode lives on when the name goes."""
 
@@ -202,29 +242,34 @@ class RecordingFile:
         self._owner = owner
         self._inode = inode
         self._path = path
-        self._bytes = owner._data[inode]  # noqa: SLF001 - two halves of one thing
+        self._content = owner._data[inode]  # noqa: SLF001 - two halves of one thing
 
     def append(self, data: "Buffer") -> None:
         """Write behind the last byte."""
-        self.write_at(len(self._bytes), data)
+        self.write_at(self.size(), data)
 
     def write_at(self, offset: int, data: "Buffer") -> None:
         """Write at a byte offset; a hole reads as zeros."""
         content = bytes(data)
         self._change("write", offset + len(content))
-        self._bytes[len(self._bytes) :] = bytes(max(0, offset - len(self._bytes)))
-        self._bytes[offset : offset + len(content)] = content
-        self._owner.log.append(Operation("write", self._inode, offset, content, self._path))
+        held = self._content.own()
+        held.extend(bytes(max(0, offset - len(held))))
+        held[offset : offset + len(content)] = content
+        self._owner._note("write", self._inode, offset, content, path=self._path)  # noqa: SLF001
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read up to ``size`` bytes."""
         self._owner._allow("read", self._path)  # noqa: SLF001
-        return bytes(self._bytes[offset : offset + size])
+        return bytes(self._content.held[offset : offset + size])
 
     def sync(self) -> None:
         """Make content and size durable."""
-        self._owner._allow("sync", self._path)  # noqa: SLF001
-        self._owner.log.append(Operation("sync", self._inode, path=self._path))
+        try:
+            self._owner._allow("sync", self._path)  # noqa: SLF001
+        except DiskError:
+            self._owner._note("sync_failed", self._inode, path=self._path)  # noqa: SLF001
+            raise
+        self._owner._note("sync", self._inode, path=self._path)  # noqa: SLF001
 
     def truncate(self, size: int) -> None:
         """Cut, or grow with zeros."""
@@ -234,24 +279,25 @@ class RecordingFile:
     def preallocate(self, size: int) -> None:
         """Grow with zeros; never cuts."""
         self._change("preallocate", size)
-        if size > len(self._bytes):
+        if size > self.size():
             self._resize(size)
 
     def _resize(self, size: int) -> None:
-        grown = bytes(max(0, size - len(self._bytes)))
-        del self._bytes[size:]
-        self._bytes.extend(grown)
-        self._owner.log.append(Operation("truncate", self._inode, size, path=self._path))
+        held = self._content.own()
+        held.extend(bytes(max(0, size - len(held))))
+        del held[size:]
+        self._owner._note("truncate", self._inode, size, path=self._path)  # noqa: SLF001
 
     def _change(self, operation: str, end: int) -> None:
         owner = self._owner
         owner._allow(operation, self._path)  # noqa: SLF001
-        if end - len(self._bytes) > owner.free_bytes():
+        grown = end - self.size()
+        if grown > 0 and grown > owner.free_bytes():
             raise _refused(operation, self._path, errno.ENOSPC)
 
     def size(self) -> int:
         """Bytes in the file."""
-        return len(self._bytes)
+        return len(self._content.held)
 
     def fileno(self) -> int | None:
         """None: the committer in C has nothing to write to."""
@@ -271,6 +317,11 @@ class RecordingLock:
     def release(self) -> None:
         """Give it back."""
         self._held.discard(self._name)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _normal(path: str) -> str:
