@@ -45,8 +45,16 @@ class EngineConfig:
         Entries of that table; above it the older half is thinned by two.
     streams_max : int
         Streams of the store.
+    tombstones_max : int
+        Deleted and erased ranges remembered; above it deletions are refused.
     findings_max : int
         Findings of damage kept; further ones are counted.
+    segment_bytes_max : int
+        A segment written by a compaction ends about here.
+    compaction_fan_in : int
+        Segments of about one size that are merged into one.
+    compaction_job_bytes_max : int
+        Bytes that one compaction job reads; smaller jobs, shorter waits for other upkeep.
     """
 
     head_bytes_max: int = 64 * MEBIBYTE
@@ -63,7 +71,11 @@ class EngineConfig:
     record_time_step_ms: int = 100
     record_times_max: int = 262_144
     streams_max: int = 4_000_000
+    tombstones_max: int = 65_536
     findings_max: int = 1000
+    segment_bytes_max: int = 256 * MEBIBYTE
+    compaction_fan_in: int = 4
+    compaction_job_bytes_max: int = 1024 * MEBIBYTE
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -75,6 +87,13 @@ class EngineConfig:
                     setting=name,
                     got=value,
                 )
+        if self.compaction_fan_in < 2:
+            raise InvalidArgument(
+                f"cannot take engine setting compaction_fan_in: got {self.compaction_fan_in}, "
+                f"want >= 2",
+                setting="compaction_fan_in",
+                got=self.compaction_fan_in,
+            )
         if self.block_rows > 1 << 20:
             raise InvalidArgument(
                 f"cannot take engine setting block_rows: got {self.block_rows}, want <= 1048576",

@@ -9,9 +9,9 @@ from typing import Self
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
+from storage_engine.engine_changes import ChangeSide
 from storage_engine.engine_reads import ReadSide
 from storage_engine.engine_types import Appended, EngineStats, LatestSamples
-from storage_engine.engine_writes import WriteSide
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import KEPT, generations
 from storage_engine.producers import ProducerState
@@ -21,7 +21,7 @@ from storage_engine.wal_record import Finding
 _LOCK = "lock"
 
 
-class Engine(WriteSide, ReadSide):
+class Engine(ChangeSide, ReadSide):
     """One open store. Build it with :meth:`open`; every method is safe for many threads."""
 
     @classmethod

@@ -1,8 +1,9 @@
 """What all sides of the engine share: its parts, its lock, and its checks.
 
-Locks, in the order they are taken: the events lock lets one writer of events at a time look for
-conflicts; the flusher's lets one flush run; ``_lock`` guards the state in memory, for short
-stretches only. A frame joins the head when it is durable, so every read sees durable rows alone.
+Locks, in the order they are taken: the upkeep lock lets one job at a time replace segments
+(compaction, expiry, import); the events lock lets one writer of events at a time look for
+conflicts; the flusher's lets one flush or commit run; ``_lock`` guards the state in memory, for
+short stretches only. A frame joins the head when it is durable, so every read sees durable rows alone.
 """
 
 import threading
@@ -53,6 +54,7 @@ class EngineCore:
         self._closed = False
         self._lock = threading.RLock()
         self._events_lock = threading.Lock()
+        self._upkeep_lock = threading.Lock()
         self._found = Findings(config.findings_max)
         self._reader = SegmentReader(fs, config, self._found)
         self._state = State(config)

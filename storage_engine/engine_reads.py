@@ -9,7 +9,7 @@ from storage_engine.engine_types import LatestSamples
 from storage_engine.errors import InvalidArgument
 from storage_engine.frame import SlotKind
 from storage_engine.latest import settle, values_by_type
-from storage_engine.newest import DOUBTFUL, PRESENT
+from storage_engine.newest import DOUBTFUL, PRESENT, STALE
 from storage_engine.reads import Window, read_events, read_samples
 from storage_engine.sample import EventColumns, SampleColumns
 from storage_engine.state import View
@@ -122,19 +122,37 @@ class ReadSide(EngineCore):
                 )
             state.newest.grow(end)
             newest, texts = state.newest.take(ids), state.front.texts
-        for place in np.flatnonzero(newest.flags & DOUBTFUL).tolist():
-            stream_id = int(ids[place])
-            rows = self.previous(stream_id, int(newest.time[place]), inclusive=True)
-            if len(rows) == 0:
-                continue
-            with self._lock:
-                settle(state.newest, stream_id, state.front, rows)
-                if state.front.texts is texts:
-                    one = state.newest.take(np.array([stream_id]))
-                    newest.put(place, one)
         values = values_by_type(newest, types, texts)
         present = (newest.flags & PRESENT) != 0
+        for place in np.flatnonzero(newest.flags & (DOUBTFUL | STALE)).tolist():
+            rows = self._newest_by_read(int(ids[place]))
+            present[place] = len(rows) > 0
+            if len(rows):
+                newest.time[place], newest.quality[place] = rows.timestamp_ns[0], rows.quality[0]
+                values[place] = rows.value.objects()[0]
         return LatestSamples(present, newest.time, newest.quality, values)
+
+    def _newest_by_read(self, stream_id: int) -> SampleColumns:
+        """Newest sample as a read finds it; remembered unless rows came or went meanwhile."""
+        state = self._state
+
+        def seen() -> tuple[object, ...]:
+            captured = state.front.capture(stream_id)
+            return (
+                captured.head,
+                captured.count,
+                state.live.current,
+                state.tombstones.of(stream_id),
+            )
+
+        with self._lock:
+            self._drain()
+            before = seen()
+        rows = self.read(stream_id, TIME_MIN, TIME_MAX, max_count=1, backward=True)
+        with self._lock:
+            if seen() == before and not rows.damage:
+                settle(state.newest, stream_id, state.front, rows)
+        return rows
 
     def read_events(
         self,

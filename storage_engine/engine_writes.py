@@ -13,7 +13,7 @@ from storage_engine.errors import EngineClosed, InvalidArgument
 from storage_engine.frame import Frame, SlotKind
 from storage_engine.prepare import Prepared, prepare, record_prefix
 from storage_engine.producers import ProducerState, judge
-from storage_engine.reads import Window, gather_events, newest_event
+from storage_engine.reads import Window, gather_events, newest_event, visible_events
 from storage_engine.recovery import bind_record
 from storage_engine.sample import BoolArray, Column
 from storage_engine.state import Pending
@@ -237,6 +237,8 @@ class WriteSide(EngineCore):
             view, waiting = self._state.view(info), self._state.pending_events(stream_id)
         window = Window(start_ns, end_ns)
         rows = gather_events(self._reader, view, window)
+        if rows is not None and view.tombstones:
+            rows = visible_events(rows, view.tombstones, conflicts=True)
         parts = [] if rows is None else [rows]
         for part in waiting:
             time = part.timestamp_ns

@@ -8,20 +8,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from storage_engine.columns import Rows, drop_certain, join_rows
+from storage_engine.columns import Rows, join_rows
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError
 from storage_engine.events import event_rule
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import Manifest, newest_table, stream_table
 from storage_engine.producers import producer_columns
+from storage_engine.revisions import drop_certain, drop_redelivered
 from storage_engine.sample import Int64Array, UInt32Array
-from storage_engine.segment.layout import DIRECTORY, SegmentInfo
+from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
+from storage_engine.segment.live import LiveSegments
 from storage_engine.segment.partition import partition_codes, partition_name
 from storage_engine.segment.writer import SegmentWriter
 from storage_engine.state import Frozen
 from storage_engine.streams import StreamInfo
 from storage_engine.table import json_column
+from storage_engine.tombstones import Tombstones, erased, without_erased
 
 _PIECE_BLOCKS = 8
 _CLASSES = 1 << 20  # retention classes that a combined code has room for
@@ -70,7 +73,8 @@ class SegmentFlush:
         Value type per stream id.
     now_ns : int
         Decides how wide partitions are.
-    next_segment_id : int
+    live : LiveSegments
+        Gives ids; the caller releases :attr:`ids` after the commit.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class SegmentFlush:
         streams: Mapping[int, StreamInfo],
         types: np.ndarray[tuple[int], np.dtype[np.uint8]],
         now_ns: int,
-        next_segment_id: int,
+        live: LiveSegments,
     ) -> None:
         self._fs = fs
         self._config = config
@@ -90,7 +94,8 @@ class SegmentFlush:
         self._streams = streams
         self._types = types
         self._now_ns = now_ns
-        self.next_segment_id = next_segment_id
+        self._live = live
+        self.ids: list[int] = []
         self._targets: dict[int, _Target] = {}
         self._finished: list[SegmentInfo] = []
         names = sorted({info.retention_class for info in streams.values()})
@@ -119,13 +124,13 @@ class SegmentFlush:
                 if value_type != before:
                     self._end_columns()
                 before = value_type
-                keep = drop_certain(rows, stream)
-                if not keep.all():
-                    stream, rows = stream[keep], rows.take(keep)  # noqa: PLW2901
-                self._spread(stream, rows)
+                self._spread(*_reduced(stream, rows, frozen.tombstones))
             self._end_columns()
             for stream_id in frozen.head.event_streams():
-                rows = event_rule(frozen.head.events_of(stream_id), conflicts=True)
+                held = without_erased(
+                    frozen.head.events_of(stream_id), frozen.tombstones.of(stream_id)
+                )
+                rows = event_rule(held, conflicts=True)
                 self._spread(np.full(len(rows), stream_id, np.uint32), rows)
                 self._end_columns()
             for code in sorted(self._targets):
@@ -142,6 +147,8 @@ class SegmentFlush:
 
     def _spread(self, stream: UInt32Array, rows: Rows) -> None:
         """Give each row to the segment of its partition and retention class."""
+        if len(rows) == 0:
+            return
         partition = partition_codes(rows.timestamp_ns, self._now_ns)
         codes: Int64Array = partition * _CLASSES + self._class_of[stream]
         first = int(codes[0])
@@ -155,14 +162,14 @@ class SegmentFlush:
     def _target(self, code: int) -> _Target:
         target = self._targets.get(code)
         if target is None:
+            self.ids.append(self._live.allocate())
             writer = SegmentWriter(
                 self._fs,
                 self._incarnation,
-                self.next_segment_id,
+                self.ids[-1],
                 partition_name(code // _CLASSES),
                 self._classes[code % _CLASSES],
             )
-            self.next_segment_id += 1
             target = self._targets[code] = _Target(writer)
         return target
 
@@ -174,6 +181,24 @@ class SegmentFlush:
                 self._fs.remove(info.path)
 
 
+def _reduced(stream: UInt32Array, rows: Rows, tombstones: Tombstones) -> tuple[UInt32Array, Rows]:
+    """Leave out what is erased, and what the rule of revisions drops whatever older rows exist."""
+    marked = np.isin(stream, [entry.stream_id for entry in tombstones])
+    if not marked.any():
+        keep = drop_certain(rows, stream)
+        return (stream, rows) if keep.all() else (stream[keep], rows.take(keep))
+    gone = np.zeros(len(rows), np.bool_)
+    for stream_id in np.unique(stream[marked]).tolist():
+        mine = np.flatnonzero(stream == stream_id)
+        mask = erased(rows.take(mine), tombstones.of(stream_id))
+        if mask is not None:
+            gone[mine] = mask
+    stream, rows, marked = stream[~gone], rows.take(~gone), marked[~gone]
+    # A deletion may stand between two equal rows, so only a redelivery is certain there.
+    keep = np.where(marked, drop_redelivered(rows, stream), drop_certain(rows, stream))
+    return stream[keep], rows.take(keep)
+
+
 def manifest_of(
     frozen: Frozen,
     *,
@@ -182,6 +207,7 @@ def manifest_of(
     segments: Sequence[SegmentInfo],
     streams: Sequence[StreamInfo],
     next_segment_id: int,
+    facts: Mapping[str, object],
 ) -> Manifest:
     """Describe the store as of a frozen head that is in segments now.
 
@@ -195,6 +221,8 @@ def manifest_of(
     streams : sequence of StreamInfo
         All, in any order; may be newer than the checkpoint.
     next_segment_id : int
+    facts : mapping of str to object
+        What jobs want kept; see docs/format/manifest.md.
 
     Returns
     -------
@@ -209,13 +237,15 @@ def manifest_of(
         **newest_table(frozen.newest, frozen.texts),
         "time_lsn": lsn,
         "time_ns": time_ns,
+        **frozen.tombstones.columns(),
         "counters": json_column(counters),
+        "facts": json_column(dict(facts)),
     }
     return Manifest(incarnation, generation, frozen.checkpoint_lsn, tuple(segments), table)
 
 
-def collect_garbage(fs: FileSystem, kept: Sequence[Manifest]) -> None:
-    """Remove segments that no kept generation names: the rest of a flush that did not commit.
+def collect_garbage(fs: FileSystem, kept: Sequence[Manifest], live: LiveSegments) -> None:
+    """Remove segments that no kept generation names and nobody reads or writes.
 
     Call after a generation was committed; everything such a file held is in it or in the log.
 
@@ -224,11 +254,14 @@ def collect_garbage(fs: FileSystem, kept: Sequence[Manifest]) -> None:
     fs : FileSystem
     kept : sequence of Manifest
         All generations on disk.
+    live : LiveSegments
+        Knows who still reads, and what is being written.
     """
     named = {info.path for manifest in kept for info in manifest.segments}
     for partition in fs.list(DIRECTORY):
         names = [f"{DIRECTORY}/{partition}/{n}" for n in fs.list(f"{DIRECTORY}/{partition}")]
-        stale = [n for n in names if n not in named and n.endswith((".segment", ".segment.new"))]
+        unnamed = ((n, segment_number(n)) for n in names if n not in named)
+        stale = [n for n, number in unnamed if number is not None and not live.held(number)]
         for path in stale:
             fs.remove(path)
         if stale:

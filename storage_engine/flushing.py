@@ -1,15 +1,29 @@
 """When a flush runs and how it commits: segments, then the manifest, then the log is cut."""
 
 import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
-from storage_engine.errors import DiskError
+from storage_engine.errors import DiskError, InvalidArgument
 from storage_engine.filesystem import FileSystem
 from storage_engine.flush import SegmentFlush, collect_garbage, manifest_of
-from storage_engine.manifest import DIRECTORY, KEPT, Manifest, generations, store_manifest
+from storage_engine.manifest import (
+    DIRECTORY,
+    KEPT,
+    Manifest,
+    decode_manifest,
+    generations,
+    store_manifest,
+)
 from storage_engine.recovery import Found
+from storage_engine.segment.layout import SegmentInfo
 from storage_engine.state import Frozen, State
+from storage_engine.streams import StreamInfo
+from storage_engine.table import AnyColumn, json_column, read_json
 from storage_engine.wal import Wal
 
 _NS_PER_S = 1_000_000_000
@@ -50,12 +64,30 @@ class Flusher:
         self.running = threading.Lock()
         self._kept = [found.manifest] if found.manifest else []
         self._wal_bytes = 0
+        self._holds: list[int] = []
+        self.facts: Mapping[str, object] = _facts_of(found.manifest)
         self.generation = found.generation
 
     @property
     def checkpoint_lsn(self) -> int:
         """Checkpoint of the newest generation."""
         return self._kept[-1].checkpoint_lsn if self._kept else 0
+
+    @property
+    def manifest_path(self) -> str:
+        """Where the newest committed generation lies."""
+        return self._kept[-1].path
+
+    @contextmanager
+    def hold(self, lsn: int) -> Iterator[None]:
+        """Keep log files with records from ``lsn`` on meanwhile, neither removed nor used again."""
+        with self.running:
+            self._holds.append(lsn)
+        try:
+            yield
+        finally:
+            with self.running:
+                self._holds.remove(lsn)
 
     def due(self, wal: Wal) -> bool:
         """Whether a head is full or old, or the log long."""
@@ -93,9 +125,88 @@ class Flusher:
                     # The front head is frozen behind one that a failed flush left over.
                     self._state.freeze()
             self.flush_frozen()
-            if len(self._kept) >= KEPT:
-                wal.drop_before(self._kept[-KEPT].checkpoint_lsn + 1)
+            self.cut_log(wal)
             self._wal_bytes = wal.size_bytes
+
+    def cut_log(self, wal: Wal) -> None:
+        """Remove log files that neither a kept generation nor a holder needs."""
+        if len(self._kept) >= KEPT:
+            wal.drop_before(min([self._kept[-KEPT].checkpoint_lsn + 1, *self._holds]))
+
+    def replace(
+        self,
+        drop: Collection[int],
+        add: Sequence[SegmentInfo],
+        *,
+        facts: Mapping[str, object] | None = None,
+        stale: Collection[int] = (),
+    ) -> None:
+        """Commit a generation in which some segments are gone and others are there.
+
+        Parameters
+        ----------
+        drop : collection of int
+            Ids that must be live.
+        add : sequence of SegmentInfo
+            Written, synced and named.
+        facts : mapping of str to object, optional
+            Merged into the manifest's facts by the same commit; None as a value removes a name.
+        stale : collection of int
+            Series whose newest sample may be another one now.
+
+        Raises
+        ------
+        InvalidArgument
+            One of ``drop`` is not live any more; nothing was changed.
+        DiskError, CorruptData
+            Nothing was changed.
+        """
+        state = self._state
+        with self.running:
+            gone = set(drop)
+            missing = gone - state.segments.ids
+            if missing:
+                raise InvalidArgument(
+                    f"cannot replace segments: got {sorted(missing)}, want ids that are live"
+                )
+            merged = {**self.facts, **(facts or {})}
+            held = {name: value for name, value in merged.items() if value is not None}
+            before = self._read_newest()
+            segments = (*(info for info in state.segments if info.id not in gone), *add)
+            counters = read_json(before.table, "counters", at=before.path)
+            counters["next_segment_id"] = state.live.next_id
+            self.generation += 1
+            manifest = Manifest(
+                self._incarnation,
+                self.generation,
+                before.checkpoint_lsn,
+                segments,
+                {
+                    **before.table,
+                    "counters": json_column(counters),
+                    "facts": json_column(held),
+                    "stale_stream": _joined(before.table.get("stale_stream"), stale),
+                },
+            )
+            store_manifest(self._fs, manifest)
+            self.facts = held
+            with self._lock:
+                state.live.use(manifest.segments)
+                for newest in (state.newest, *(frozen.newest for frozen in state.frozen)):
+                    newest.mark_stale(stale)
+            self._committed(manifest)
+
+    def _read_newest(self) -> Manifest:
+        path = self.manifest_path
+        file = self._fs.open_read(path)
+        try:
+            return decode_manifest(file.read_at(0, file.size()), at=path)
+        finally:
+            file.close()
+
+    def _committed(self, manifest: Manifest) -> None:
+        self._kept = [*self._kept, _without_table(manifest)][-KEPT:]
+        self._clean()
 
     def _covered(self) -> int:
         """Checkpoint once all frozen heads are flushed."""
@@ -119,27 +230,33 @@ class Flusher:
             streams=streams,
             types=types,
             now_ns=self._clock.now_ns(),
-            next_segment_id=state.next_segment_id,
+            live=state.live,
         )
         try:
             segments = flush.run(frozen)
+            self._commit_segments(frozen, segments, list(streams.values()))
         finally:
-            state.next_segment_id = flush.next_segment_id
+            state.live.release(flush.ids)
+
+    def _commit_segments(
+        self, frozen: Frozen, segments: Sequence[SegmentInfo], streams: list[StreamInfo]
+    ) -> None:
+        state = self._state
         self.generation += 1
         manifest = manifest_of(
             frozen,
             incarnation=self._incarnation,
             generation=self.generation,
             segments=(*state.segments, *segments),
-            streams=list(streams.values()),
-            next_segment_id=flush.next_segment_id,
+            streams=streams,
+            next_segment_id=state.live.next_id,
+            facts=self.facts,
         )
         store_manifest(self._fs, manifest)
-        with self._lock:
-            state.segments = manifest.segments
+        with self._lock:  # readers see the rows in one place, never in both or neither
             state.frozen = state.frozen[1:]
-        self._kept = [*self._kept, _without_table(manifest)][-KEPT:]
-        self._clean()
+            state.live.use(manifest.segments)
+        self._committed(manifest)
 
     def _clean(self) -> None:
         """Remove generations and segments that nothing names any more; failing costs space only."""
@@ -151,9 +268,21 @@ class Flusher:
             if old:
                 self._fs.sync_directory(DIRECTORY)
             if len(self._kept) == KEPT:
-                collect_garbage(self._fs, self._kept)
+                collect_garbage(self._fs, self._kept, self._state.live)
         except DiskError:
             return
+
+
+def _facts_of(manifest: Manifest | None) -> Mapping[str, object]:
+    if manifest is None or "facts" not in manifest.table:
+        return {}
+    facts: dict[str, object] = read_json(manifest.table, "facts", at=manifest.path)
+    return facts
+
+
+def _joined(before: AnyColumn | None, more: Collection[int]) -> AnyColumn:
+    held = set(more) | set(() if before is None else before.tolist())
+    return np.array(sorted(held), np.uint32)
 
 
 def _without_table(manifest: Manifest) -> Manifest:

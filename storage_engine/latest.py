@@ -1,4 +1,4 @@
-"""Newest samples as Python values, and the one case that only a read can settle."""
+"""Newest samples as Python values, and the cases that only a read can settle."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import numpy.typing as npt
 from storage_engine.columns import STRINGS
 from storage_engine.head import Head
 from storage_engine.newest import (
-    DOUBTFUL,
+    FIRST,
     PRESENT,
     REWRITTEN,
     VALID,
@@ -49,20 +49,21 @@ def values_by_type(
 
 
 def settle(newest: Newest, stream_id: int, head: Head, rows: SampleColumns) -> None:
-    """Correct a doubtful entry with what a read of its time gave.
+    """Write down what a read found to be the newest sample of a series.
 
     Parameters
     ----------
     newest : Newest
-        Changed in place, unless a newer sample came meanwhile.
+        Changed in place.
     stream_id : int
     head : Head
         The front head, whose dictionary takes strings.
     rows : SampleColumns
-        One row: the newest sample as read.
+        No row or one: the newest sample as read, with nothing applied since.
     """
-    still = newest.flags[stream_id] & DOUBTFUL
-    if not still or newest.time[stream_id] != rows.timestamp_ns[0]:
+    first = int(newest.flags[stream_id]) & FIRST
+    if len(rows) == 0:
+        newest.flags[stream_id] = first
         return
     valid = rows.value.valid is None or bool(rows.value.valid[0])
     if not valid:
@@ -71,5 +72,8 @@ def settle(newest: Newest, stream_id: int, head: Head, rows: SampleColumns) -> N
         newest.cell[stream_id] = head.intern(rows.value.value[0])
     else:
         newest.cell[stream_id] = cells_of(rows.value.type, rows.value.value)[0]
+    newest.time[stream_id] = rows.timestamp_ns[0]
     newest.quality[stream_id] = rows.quality[0]
-    newest.flags[stream_id] = PRESENT | REWRITTEN | (VALID if valid else 0)
+    newest.stamp[stream_id] = rows.lsn[0] * np.uint64(2)
+    # Marked as rewritten, so that an observed row of this time is settled by a read again.
+    newest.flags[stream_id] = PRESENT | REWRITTEN | first | (VALID if valid else 0)

@@ -13,17 +13,19 @@ from storage_engine.errors import CorruptData, DataError, DiskError, Unsupported
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
 from storage_engine.frame import SlotKind
-from storage_engine.newest import PRESENT, Newest
+from storage_engine.newest import PRESENT, STALE, Newest
 from storage_engine.producers import ids_of
 from storage_engine.sample import EVENT_ID_DTYPE, ValueType
 from storage_engine.segment.layout import SegmentInfo
-from storage_engine.streams import StreamInfo, columns_of, schema_columns
+from storage_engine.streams import Duplicates, StreamInfo, columns_of, schema_columns
 from storage_engine.table import Table, decode_table, encode_table, json_column, read_json
 
 DIRECTORY = "manifest"
 MAGIC = b"LHMANIF1"
 VERSION = 1
 KEPT = 2
+FEATURE_TOMBSTONES = 1  # bits of the header's feature word; an unknown one refuses the file
+_KNOWN_FEATURES = FEATURE_TOMBSTONES
 
 _HEADER = struct.Struct("<8sII16sQQQI")
 _CRC = struct.Struct("<I")
@@ -83,7 +85,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         manifest.generation,
         len(body),
         manifest.checkpoint_lsn,
-        0,
+        FEATURE_TOMBSTONES if len(manifest.table.get("tombstone_lsn", ())) else 0,
     )
     return head + _CRC.pack(crc32c(head)) + body
 
@@ -101,7 +103,13 @@ def decode_manifest(data: bytes, *, at: str) -> Manifest:
     if crc32c(data[: _HEADER.size]) != crc:
         raise CorruptData(f"cannot read manifest: got a bad header crc32c, at {at}", path=at)
     fields = _HEADER.unpack_from(data)
-    _, version, body_crc, incarnation, generation, length, checkpoint_lsn, _ = fields
+    _, version, body_crc, incarnation, generation, length, checkpoint_lsn, features = fields
+    if features & ~_KNOWN_FEATURES:
+        raise UnsupportedFormat(
+            f"cannot read manifest: got features {features:#x}, want {_KNOWN_FEATURES:#x} or "
+            f"fewer, at {at}",
+            path=at,
+        )
     if version != VERSION:
         raise UnsupportedFormat(
             f"cannot read manifest: got version {version}, want {VERSION}, at {at}", path=at
@@ -110,7 +118,11 @@ def decode_manifest(data: bytes, *, at: str) -> Manifest:
     if len(body) != length or crc32c(body) != body_crc:
         raise CorruptData(f"cannot read manifest: got a bad body crc32c, at {at}", path=at)
     table = decode_table(body, at=at)
-    segments = tuple(SegmentInfo(**facts) for facts in read_json(table, "segments", at=at))
+    known = SegmentInfo.__dataclass_fields__
+    segments = tuple(
+        SegmentInfo(**{name: value for name, value in facts.items() if name in known})
+        for facts in read_json(table, "segments", at=at)
+    )
     return Manifest(incarnation, generation, checkpoint_lsn, segments, table)
 
 
@@ -181,6 +193,7 @@ def stream_table(streams: Sequence[StreamInfo]) -> Table:
         "stream_kind": np.array([s.kind for s in streams], np.uint8),
         "stream_schema": index,
         "stream_class": np.array(stream_class, np.uint32),
+        "stream_duplicates": np.array([s.duplicates for s in streams], np.uint8),
         "schemas": json_column(schemas),
         "classes": json_column(list(classes)),
     }
@@ -191,17 +204,23 @@ def read_streams(table: Table, *, at: str) -> list[StreamInfo]:
     schemas = [columns_of(schema) for schema in read_json(table, "schemas", at=at)]
     classes: list[str] = ["default"]
     stream_class: list[int] = [0] * len(table["stream_id"])
+    duplicates: list[int] = stream_class
     if "classes" in table:
         classes = read_json(table, "classes", at=at)
         stream_class = table["stream_class"].tolist()
+    if "stream_duplicates" in table:
+        duplicates = table["stream_duplicates"].tolist()
     return [
-        StreamInfo(stream_id, uuid, SlotKind(kind), schemas[schema], classes[number])
-        for stream_id, uuid, kind, schema, number in zip(
+        StreamInfo(
+            stream_id, uuid, SlotKind(kind), schemas[schema], classes[number], Duplicates(rule)
+        )
+        for stream_id, uuid, kind, schema, number, rule in zip(
             table["stream_id"].tolist(),
             ids_of(table["stream_uuid"]),
             table["stream_kind"].tolist(),
             table["stream_schema"].tolist(),
             stream_class,
+            duplicates,
             strict=True,
         )
     ]
@@ -220,7 +239,7 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
     -------
     dict of str to array
     """
-    ids = np.flatnonzero(newest.flags & PRESENT)
+    ids = np.flatnonzero(newest.flags & (PRESENT | STALE))
     cell = newest.cell[ids].copy()
     blob: list[bytes] = []
     for place, stream_id in enumerate(ids.tolist()):
@@ -253,11 +272,14 @@ def read_newest(
     newest.grow(int(ids.max(initial=0)) + 1)
     for name in ("time", "quality", "stamp", "flags", "cell"):
         getattr(newest, name)[ids] = table[f"latest_{name}"]
-    for stream_id, cell in zip(ids.tolist(), table["latest_cell"].tolist(), strict=True):
+    facts = (ids.tolist(), table["latest_cell"].tolist(), table["latest_flags"].tolist())
+    for stream_id, cell, flags in zip(*facts, strict=True):
         value_type = streams[stream_id].value_type
-        if value_type in STRINGS:
+        if value_type in STRINGS and flags & PRESENT:
             text = texts[cell]
             is_bytes = value_type is ValueType.BYTES
             newest.cell[stream_id] = intern(
                 text if is_bytes else text.decode("utf-8", "surrogatepass")
             )
+    if "stale_stream" in table:
+        newest.mark_stale(table["stale_stream"].tolist())

@@ -1,5 +1,6 @@
 """The newest sample of every series, as columns indexed by stream id."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from storage_engine.sample import (
 )
 
 # Flags; see kernels/head.h.
-PRESENT, VALID, REWRITTEN, DOUBTFUL = 1, 2, 4, 8
+PRESENT, VALID, REWRITTEN, DOUBTFUL, STALE, FIRST = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(slots=True)
@@ -61,16 +62,24 @@ class Newest:
             getattr(bigger, name)[:have] = getattr(self, name)
             setattr(self, name, getattr(bigger, name))
 
+    def mark_stale(self, ids: Iterable[int]) -> None:
+        """Leave the newest samples of series to the next look, which reads them."""
+        for stream_id in ids:
+            self.grow(stream_id + 1)
+            self.flags[stream_id] |= STALE
+
+    def use_first(self, stream_id: int, first: bool) -> None:
+        """Follow the rule of duplicates of a series; what it changes the next look finds."""
+        self.grow(stream_id + 1)
+        if bool(self.flags[stream_id] & FIRST) is not first:
+            self.flags[stream_id] ^= FIRST
+            self.flags[stream_id] |= STALE
+
     def take(self, ids: npt.NDArray[np.intp]) -> "Newest":
         """Copy the rows of some streams."""
         return Newest(
             self.time[ids], self.cell[ids], self.stamp[ids], self.quality[ids], self.flags[ids]
         )
-
-    def put(self, row: int, one: "Newest") -> None:
-        """Set a row from a table of one row."""
-        for name in ("time", "cell", "stamp", "quality", "flags"):
-            getattr(self, name)[row] = getattr(one, name)[0]
 
     def copy(self) -> "Newest":
         """Copy the whole table."""

@@ -10,21 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage_engine.columns import (
-    Rows,
-    join_rows,
-    newest_per_time,
-    null_column,
-    revisions,
-    sort_by_time,
-)
+from storage_engine.columns import Rows, join_rows, null_column, sort_by_time
 from storage_engine.errors import InvalidArgument
 from storage_engine.events import event_rule, sort_events
+from storage_engine.revisions import one_per_time, revisions
 from storage_engine.sample import (
     EVENT_ID_DTYPE,
     SERIES_VALUE,
     Column,
     ColumnData,
+    Damage,
     EventColumns,
     SampleColumns,
 )
@@ -32,6 +27,7 @@ from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory, SegmentReader
 from storage_engine.state import View
 from storage_engine.streams import StreamInfo
+from storage_engine.tombstones import Tombstone, deleted, without_erased
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +66,9 @@ class _Places:
         self._window = window
         self._heap: list[tuple[int, int, SegmentInfo | _Run]] = []
         self._count = 0
+        touching = (t for t in view.tombstones if t.touches(window.start_ns, window.end_ns - 1, -1))
+        self.tombstones = tuple(touching)
+        self.damage: list[Damage] = []
         for info in view.segments:
             self._push(info.first, info.last, info.lsn_min, info)
 
@@ -95,7 +94,10 @@ class _Places:
         place = heapq.heappop(self._heap)[2]
         if isinstance(place, SegmentInfo):
             directory = self._reader.directory(place)
-            if directory is not None:
+            if directory is None:
+                what = "segment set aside; it may hold rows of this stream"
+                self.damage.append(Damage(place.path, place.first, place.last, what))
+            else:
                 table, runs = directory.table, directory.runs_of(self._stream_id)
                 for index in range(runs.start, runs.stop):
                     first, last = int(table["run_first"][index]), int(table["run_last"][index])
@@ -103,12 +105,17 @@ class _Places:
                     self._push(first, last, lsn_min, _Run(directory, index))
             return None
         table = place.directory.table
-        block = self._reader.block(place.directory, int(table["run_block"][place.index]))
+        number = int(table["run_block"][place.index])
+        block = self._reader.block(place.directory, number)
         if block is None:
+            first, last = int(table["run_first"][place.index]), int(table["run_last"][place.index])
+            path = place.directory.info.path
+            self.damage.append(Damage(path, first, last, f"block {number} cannot be read"))
             return None
         start = int(table["run_start"][place.index])
         stop = start + int(table["run_rows"][place.index])
-        return self._window.cut(block.take(slice(start, stop)))
+        rows = self._window.cut(block.take(slice(start, stop)))
+        return without_erased(rows, self.tombstones)
 
 
 def _beyond(parts: Sequence[Rows], frontier: int | None, *, backward: bool) -> list[Rows]:
@@ -123,12 +130,21 @@ def _beyond(parts: Sequence[Rows], frontier: int | None, *, backward: bool) -> l
     return [p.take(slice(0, int(np.searchsorted(p.timestamp_ns, frontier, "left")))) for p in parts]
 
 
-def _resolve(parts: Sequence[Rows], *, all_revisions: bool) -> Rows | None:
+def _resolve(
+    parts: Sequence[Rows], view: View, window: Window, *, all_revisions: bool
+) -> Rows | None:
     held = [part for part in parts if len(part)]
     if not held:
         return None
-    rows = revisions(sort_by_time(join_rows(held)))
-    return rows if all_revisions else newest_per_time(rows)
+    rows = revisions(sort_by_time(join_rows(held)), _known(view.tombstones, window))
+    return rows if all_revisions else one_per_time(rows, view.info.duplicates)
+
+
+def _known(tombstones: Sequence[Tombstone], window: Window) -> Sequence[Tombstone]:
+    """Tombstones that hold for a read as known at its lsn."""
+    if window.known_at_lsn is None:
+        return tombstones
+    return [entry for entry in tombstones if entry.lsn <= window.known_at_lsn]
 
 
 def read_samples(
@@ -154,7 +170,7 @@ def read_samples(
     for captured in view.heads:
         rows = captured.head.samples(captured, info.value_type)
         if rows is not None:
-            parts.append(window.cut(rows))
+            parts.append(without_erased(window.cut(rows), view.tombstones))
     places = _Places(reader, view, window)
     want = window.max_count
     tried = 0
@@ -163,17 +179,17 @@ def read_samples(
             ready = _beyond(parts, frontier, backward=window.backward)
             count = sum(map(len, ready))
             if count >= max(want, 2 * tried):
-                found = _resolve(ready, all_revisions=all_revisions)
+                found = _resolve(ready, view, window, all_revisions=all_revisions)
                 if found is not None and len(found) >= want:
-                    return _samples(_limited(found, window), info)
+                    return _samples(_limited(found, window), info, places.damage)
                 tried = max(count, 1)
         opened = places.open_next()
         if opened is not None:
             parts.append(opened)
-    found = _resolve(parts, all_revisions=all_revisions)
+    found = _resolve(parts, view, window, all_revisions=all_revisions)
     if found is None:
-        return _samples(empty_rows(info), info)
-    return _samples(_limited(found, window), info)
+        return _samples(empty_rows(info), info, places.damage)
+    return _samples(_limited(found, window), info, places.damage)
 
 
 def _limited(rows: Rows, window: Window) -> Rows:
@@ -182,11 +198,12 @@ def _limited(rows: Rows, window: Window) -> Rows:
     return rows if window.max_count is None else rows.take(slice(0, window.max_count))
 
 
-def _samples(rows: Rows, info: StreamInfo) -> SampleColumns:
+def _samples(rows: Rows, info: StreamInfo, damage: Sequence[Damage]) -> SampleColumns:
     quality = rows.quality
     if quality is None:
         raise InvalidArgument(f"cannot read samples: got event stream {info.id}, want a series")
-    return SampleColumns(rows.timestamp_ns, quality, rows.data[0], rows.stamp >> np.uint64(1))
+    lsn = rows.stamp >> np.uint64(1)
+    return SampleColumns(rows.timestamp_ns, quality, rows.data[0], lsn, tuple(damage))
 
 
 def empty_rows(info: StreamInfo) -> Rows:
@@ -213,7 +230,9 @@ def empty_rows(info: StreamInfo) -> Rows:
     )
 
 
-def gather_events(reader: SegmentReader, view: View, window: Window) -> Rows | None:
+def gather_events(
+    reader: SegmentReader, view: View, window: Window, damage: list[Damage] | None = None
+) -> Rows | None:
     """All event rows of a window, every delivery, in (time, id, stamp) order.
 
     Parameters
@@ -221,10 +240,13 @@ def gather_events(reader: SegmentReader, view: View, window: Window) -> Rows | N
     reader : SegmentReader
     view : View
     window : Window
+    damage : list of Damage, optional
+        Takes what could not be read.
 
     Returns
     -------
     Rows or None
+        Deleted rows are in it, erased ones are not.
     """
     parts: list[Rows] = []
     places = _Places(reader, view, window)
@@ -233,7 +255,10 @@ def gather_events(reader: SegmentReader, view: View, window: Window) -> Rows | N
         if opened is not None:
             parts.append(opened)
     for captured in view.heads:
-        parts += [window.cut(sort_by_time(chunk)) for chunk in captured.events]
+        cuts = (window.cut(sort_by_time(chunk)) for chunk in captured.events)
+        parts += [without_erased(rows, view.tombstones) for rows in cuts]
+    if damage is not None:
+        damage += places.damage
     held = [part for part in parts if len(part)]
     return sort_events(join_rows(held)) if held else None
 
@@ -296,11 +321,45 @@ def read_events(
             f"cannot read events: got columns {unknown}, want some of {list(names)}",
             stream_id=info.id,
         )
-    rows = gather_events(reader, view, window)
-    rows = empty_rows(info) if rows is None else event_rule(rows, conflicts=conflicts)
+    damage: list[Damage] = []
+    found = gather_events(reader, view, window, damage)
+    deletes = _known(view.tombstones, window)
+    rows = (
+        empty_rows(info) if found is None else visible_events(found, deletes, conflicts=conflicts)
+    )
     assert rows.event_id is not None, "event rows have an id"
     data = {name: _column(rows, names[name], info.columns[names[name]]) for name in chosen}
-    return EventColumns(rows.timestamp_ns, rows.event_id, data, rows.stamp >> np.uint64(1))
+    lsn = rows.stamp >> np.uint64(1)
+    return EventColumns(rows.timestamp_ns, rows.event_id, data, lsn, tuple(damage))
+
+
+def visible_events(rows: Rows, deletes: Sequence[Tombstone], *, conflicts: bool = False) -> Rows:
+    """Event rows less the deleted ones, one per key or with conflicts.
+
+    Parameters
+    ----------
+    rows : Rows
+        In (time, id, stamp) order, erased ones left out.
+    deletes : sequence of Tombstone
+        That hold for this read.
+    conflicts : bool
+
+    Returns
+    -------
+    Rows
+
+    Notes
+    -----
+    A content seen before stays deleted when it is delivered again; another content of the key
+    takes its place.
+    """
+    hidden = deleted(rows, deletes) if deletes else None
+    if hidden is None:
+        return event_rule(rows, conflicts=conflicts)
+    once = event_rule(rows, conflicts=True)
+    hidden = deleted(once, deletes)
+    left = once if hidden is None else once.take(~hidden)
+    return left if conflicts else event_rule(left)
 
 
 def _column(rows: Rows, place: int, column: Column) -> ColumnData:

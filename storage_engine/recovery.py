@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage_engine.changes import change_of
 from storage_engine.columns import STRINGS
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DataError, DiskError, InvalidArgument, UnsupportedFormat
@@ -22,18 +23,16 @@ from storage_engine.manifest import (
     read_newest,
     read_streams,
 )
-from storage_engine.newest import PRESENT, VALID, cells_of
+from storage_engine.newest import FIRST, PRESENT, VALID, cells_of
 from storage_engine.prepare import prepare, split_record
 from storage_engine.producers import ids_of
 from storage_engine.reads import Window, read_samples
-from storage_engine.segment.layout import (
-    DIRECTORY,
-    SegmentInfo,
-)
+from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.reader import SegmentReader
-from storage_engine.state import Pending, State
-from storage_engine.streams import stream_from_json
+from storage_engine.state import Pending, PendingChange, State
+from storage_engine.streams import Duplicates, stream_from_json
 from storage_engine.table import Table, decode_table, encode_table, read_json
+from storage_engine.tombstones import read_tombstones
 from storage_engine.wal_record import Record, RecordKind, file_number
 
 _TIME_MIN, _TIME_MAX = -(2**63), 2**63 - 1
@@ -84,7 +83,7 @@ def load_store(
             findings.add(manifest.path, 0, f"manifest generation cannot be used: {error}")
             manifest = None
             state.__init__(config)  # type: ignore[misc]
-    state.next_segment_id = max(state.next_segment_id, _highest_segment(fs) + 1)
+    state.live.next_id = max(state.live.next_id, _highest_segment(fs) + 1)
     if manifest is not None:
         return Found(manifest.incarnation, highest, manifest, manifest.checkpoint_lsn)
     adopted = _adopt_segments(fs, findings, state, reader)
@@ -106,9 +105,13 @@ def _load_manifest(manifest: Manifest, state: State) -> None:
     state.times.load(table["time_lsn"], table["time_ns"])
     state.newest.grow(state.streams.id_end)
     read_newest(table, state.newest, state.streams.by_id, state.front.intern)
-    state.segments = manifest.segments
+    for info in state.streams.by_id.values():
+        if info.duplicates is Duplicates.FIRST:
+            state.newest.flags[info.id] |= FIRST
+    state.tombstones = read_tombstones(table)
+    state.live.use(manifest.segments)
+    state.live.next_id = max(state.live.next_id, manifest.counter("next_segment_id"))
     state.applied_lsn = manifest.checkpoint_lsn
-    state.next_segment_id = manifest.counter("next_segment_id")
 
 
 def _segment_files(fs: FileSystem) -> list[tuple[str, str, int]]:
@@ -116,9 +119,9 @@ def _segment_files(fs: FileSystem) -> list[tuple[str, str, int]]:
     found = []
     for partition in fs.list(DIRECTORY):
         for name in fs.list(f"{DIRECTORY}/{partition}"):
-            digits = name.partition(".")[0]
-            if len(digits) == 16 and set(digits) <= set("0123456789abcdef"):
-                found.append((partition, name, int(digits, 16)))
+            number = segment_number(name)
+            if number is not None:
+                found.append((partition, name, number))
     return sorted(found, key=lambda entry: entry[2])
 
 
@@ -152,7 +155,7 @@ def _adopt_segments(
         incarnation = directory.incarnation
         adopted.append(info)
         findings.add(path, 0, "segment adopted from its own footer: no manifest names it")
-    state.segments = tuple(adopted)
+    state.live.use(adopted)
     _rebuild_newest(state, reader)
     return incarnation
 
@@ -224,7 +227,11 @@ def replayer(
             if record.kind is RecordKind.FRAME:
                 _replay_frame(state, record, make_room)
             elif record.kind is RecordKind.STREAM:
-                state.streams.put(stream_from_json(record.body))
+                info = stream_from_json(record.body)
+                state.streams.put(info)
+                state.follow_duplicates(info)
+            elif record.kind is RecordKind.CHANGE:
+                _replay_change(state, record, make_room)
             elif record.kind is RecordKind.BIND:
                 _replay_bind(state, record.body)
         except (DataError, InvalidArgument, KeyError, ValueError) as error:
@@ -238,6 +245,14 @@ def _replay_bind(state: State, body: bytes) -> None:
     table = decode_table(body, at="a BIND record")
     slots = dict(zip(table["slot"].tolist(), table["stream"].tolist(), strict=True))
     state.producers.bind(ids_of(table["producer"])[0], int(table["epoch"][0]), slots)
+
+
+def _replay_change(state: State, record: Record, make_room: Callable[[int, int], None]) -> None:
+    into, change = change_of(record.body)
+    rows = change.rows(into, record.lsn, record.record_time_ns)
+    pending = PendingChange(record.lsn, rows, record.record_time_ns, change)
+    make_room(0, pending.size_bytes)
+    state.apply_change(pending)
 
 
 def _replay_frame(state: State, record: Record, make_room: Callable[[int, int], None]) -> None:

@@ -164,16 +164,37 @@ class EventBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """A place that a read had to leave out.
+
+    Attributes
+    ----------
+    path : str
+        File below the store.
+    first_ns, last_ns : int
+        Rows that miss lie between these times, inclusive.
+    what : str
+    """
+
+    path: str
+    first_ns: int
+    last_ns: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class SampleColumns:
     """Samples of one series in time order, as a read gives them.
 
-    ``lsn`` is the log sequence number that wrote each row.
+    ``lsn`` is the log sequence number that wrote each row; ``damage`` names what could not be
+    read, and is empty when the answer is whole.
     """
 
     timestamp_ns: Int64Array
     quality: UInt32Array
     value: ColumnData
     lsn: UInt64Array
+    damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp_ns)
@@ -181,12 +202,13 @@ class SampleColumns:
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """Events of one stream in (time, id) order, as a read gives them."""
+    """Events of one stream in (time, id) order, as a read gives them; as for samples."""
 
     timestamp_ns: Int64Array
     event_id: npt.NDArray[np.void]
     data: dict[str, ColumnData]
     lsn: UInt64Array
+    damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp_ns)

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage_engine.changes import Change
 from storage_engine.columns import STRINGS, Rows
 from storage_engine.config import BOUND_PRODUCERS_MAX, EngineConfig
 from storage_engine.errors import LimitExceeded
-from storage_engine.frame import FLAG_ONE_SHOT
-from storage_engine.head import Captured, Head
+from storage_engine.frame import FLAG_ONE_SHOT, SlotKind
+from storage_engine.head import Captured, EventRows, Head, event_bytes
 from storage_engine.newest import PRESENT, Newest
 from storage_engine.prepare import Prepared, stamped
 from storage_engine.producers import Bindings, Producers, ProducerState
 from storage_engine.record_times import RecordTimes
 from storage_engine.sample import Int64Array, UInt64Array
-from storage_engine.segment.layout import SegmentInfo
-from storage_engine.streams import StreamInfo, StreamTable
+from storage_engine.segment.live import LiveSegments, SegmentSet
+from storage_engine.streams import Duplicates, StreamInfo, StreamTable
+from storage_engine.tombstones import Tombstone, Tombstones
 
 _NS_PER_MS = 1_000_000
 
@@ -31,6 +33,46 @@ class Pending:
     lsn: int
     prepared: Prepared
     record_time_ns: int
+
+    @property
+    def rows(self) -> int:
+        """Samples it brings to the head."""
+        return self.prepared.rows
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of strings and events it brings to the head."""
+        return self.prepared.size_bytes
+
+    @property
+    def events(self) -> tuple[EventRows, ...]:
+        """Events it brings to the head."""
+        return self.prepared.events
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChange:
+    """A change in the log that may not be durable yet, and so holds for no read."""
+
+    lsn: int
+    row: EventRows
+    record_time_ns: int
+    change: Change
+
+    @property
+    def rows(self) -> int:
+        """No samples."""
+        return 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its row."""
+        return event_bytes(self.row.rows)
+
+    @property
+    def events(self) -> tuple[EventRows, ...]:
+        """Its row."""
+        return (self.row,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +86,7 @@ class Frozen:
     newest: Newest
     texts: dict[int, object]
     times: tuple[UInt64Array, Int64Array]
+    tombstones: Tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +94,9 @@ class View:
     """All places that hold rows of a stream, at one moment; oldest first."""
 
     info: StreamInfo
-    segments: tuple[SegmentInfo, ...]
+    segments: SegmentSet
     heads: tuple[Captured, ...]
+    tombstones: tuple[Tombstone, ...] = ()
 
 
 class State:
@@ -73,13 +117,18 @@ class State:
         self.newest = Newest.empty(64)
         self.front = Head(config.head_bytes_max, 1, 64)
         self.frozen: tuple[Frozen, ...] = ()
-        self.segments: tuple[SegmentInfo, ...] = ()
-        self.pending: deque[Pending] = deque()
+        self.live = LiveSegments()
+        self.tombstones = Tombstones()
+        self.pending: deque[Pending | PendingChange] = deque()
         self.pending_rows = 0
         self.pending_bytes = 0
         self.applied_lsn = 0
-        self.next_segment_id = 1
         self.newest_event_ns: dict[int, int] = {}
+
+    @property
+    def segments(self) -> SegmentSet:
+        """Live segments; whoever holds the set keeps their files."""
+        return self.live.current
 
     def make_room(self, rows: int, size_bytes: int, *, frozen_max: int) -> None:
         """See to it that the front head takes the pending frames and this one.
@@ -118,7 +167,8 @@ class State:
 
     def freeze(self, rows_min: int = 1) -> Frozen:
         """Put a new head in front; the old one waits for its flush, and is read meanwhile."""
-        waiting = {pending.prepared.envelope.producer_id for pending in self.pending}
+        frames = (pending for pending in self.pending if isinstance(pending, Pending))
+        waiting = {pending.prepared.envelope.producer_id for pending in frames}
         self.producers.forget_bindings(BOUND_PRODUCERS_MAX, waiting)
         frozen = Frozen(
             self.front,
@@ -128,6 +178,7 @@ class State:
             self.newest.copy(),
             self.newest_texts(),
             self.times.columns(),
+            self.tombstones,
         )
         self.front = self._new_front(rows_min)
         self.frozen = (*self.frozen, frozen)
@@ -135,12 +186,18 @@ class State:
 
     def enqueue(self, pending: Pending) -> None:
         """Take a frame that was handed to the log."""
-        prepared = pending.prepared
-        self.producers.note(prepared.envelope, pending.lsn)
+        self.producers.note(pending.prepared.envelope, pending.lsn)
+        self._enqueue(pending)
+
+    def enqueue_change(self, pending: PendingChange) -> None:
+        """Take a change that was handed to the log."""
+        self._enqueue(pending)
+
+    def _enqueue(self, pending: Pending | PendingChange) -> None:
         self.pending.append(pending)
-        self.pending_rows += prepared.rows
-        self.pending_bytes += prepared.size_bytes
-        for part in prepared.events:
+        self.pending_rows += pending.rows
+        self.pending_bytes += pending.size_bytes
+        for part in pending.events:
             last = int(part.rows.timestamp_ns.max())
             have = self.newest_event_ns.get(part.stream_id)
             if have is not None:
@@ -150,9 +207,12 @@ class State:
         """Put frames into the front head as far as they are durable."""
         while self.pending and self.pending[0].lsn <= durable_lsn:
             pending = self.pending.popleft()
-            self.pending_rows -= pending.prepared.rows
-            self.pending_bytes -= pending.prepared.size_bytes
-            self.apply(pending)
+            self.pending_rows -= pending.rows
+            self.pending_bytes -= pending.size_bytes
+            if isinstance(pending, PendingChange):
+                self.apply_change(pending)
+            else:
+                self.apply(pending)
 
     def apply(self, pending: Pending) -> None:
         """Put a durable frame into the front head."""
@@ -162,6 +222,8 @@ class State:
         self.newest.grow(end)
         for part in prepared.samples:
             head.append_samples(part, stamp, self.newest, end)
+            reached = self.tombstones.reach(part.stream, part.timestamp_ns)
+            self.newest.mark_stale(reached.tolist())
         for events in prepared.events:
             head.append_events(stamped(events, stamp))
         if head.oldest_ns is None and (prepared.samples or prepared.events):
@@ -179,6 +241,26 @@ class State:
         self.producers.retire_bindings(prepared.envelope)
         self.note_record(pending.lsn, pending.record_time_ns)
 
+    def apply_change(self, pending: PendingChange) -> None:
+        """Put the row of a durable change into the front head, and let its tombstone hold."""
+        head, change = self.front, pending.change
+        head.append_events(pending.row)
+        if head.oldest_ns is None:
+            head.oldest_ns = pending.record_time_ns
+        tombstone = change.tombstone(pending.lsn)
+        if tombstone is not None:
+            self.tombstones = self.tombstones.with_one(tombstone)
+            self.newest.grow(self.streams.id_end)
+            newest_ns = int(self.newest.time[change.stream_id])
+            if change.start_ns <= newest_ns < change.end_ns:
+                self.newest.mark_stale([change.stream_id])
+        self.note_record(pending.lsn, pending.record_time_ns)
+
+    def follow_duplicates(self, info: StreamInfo) -> None:
+        """Keep the newest samples by a stream's rule of duplicates."""
+        if info.kind is SlotKind.SERIES:
+            self.newest.use_first(info.id, info.duplicates is Duplicates.FIRST)
+
     def note_record(self, lsn: int, record_time_ns: int) -> None:
         """Take note that a record is applied."""
         self.applied_lsn = max(self.applied_lsn, lsn)
@@ -189,7 +271,7 @@ class State:
         return [
             part.rows
             for pending in self.pending
-            for part in pending.prepared.events
+            for part in pending.events
             if part.stream_id == stream_id
         ]
 
@@ -197,4 +279,4 @@ class State:
         """Places that hold rows of a stream now."""
         heads = (*(frozen.head for frozen in self.frozen), self.front)
         captured = tuple(head.capture(info.id) for head in heads)
-        return View(info, self.segments, captured)
+        return View(info, self.live.current, captured, self.tombstones.of(info.id))

@@ -1,5 +1,6 @@
 """The streams of a store: dense ids, uuids, schemas that only grow."""
 
+import enum
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,17 @@ from storage_engine.frame import SlotKind
 from storage_engine.sample import SERIES_VALUE, Column, UInt32Array, ValueType
 
 EVENTS_TYPE = 255  # in the type table, where a series has its value type
+
+
+class Duplicates(enum.IntEnum):
+    """What a plain read of a series gives of several revisions of one time.
+
+    A rule of reading: all revisions are kept whatever it says. The numbers are part of formats.
+    """
+
+    LAST = 0
+    FIRST = 1
+    ALL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,9 @@ class StreamInfo:
     columns : tuple of Column
         A series has one, ``value``.
     retention_class : str
+        Of rows written from now on, in segments written from now on.
+    duplicates : Duplicates
+        Of a series.
     """
 
     id: int
@@ -36,6 +51,7 @@ class StreamInfo:
     kind: SlotKind
     columns: tuple[Column, ...]
     retention_class: str
+    duplicates: Duplicates = Duplicates.LAST
 
     @property
     def value_type(self) -> ValueType:
@@ -50,6 +66,7 @@ class StreamInfo:
             "kind": int(self.kind),
             "columns": schema_of(self.columns),
             "retention_class": self.retention_class,
+            "duplicates": int(self.duplicates),
         }
         return json.dumps(facts, separators=(",", ":")).encode()
 
@@ -87,6 +104,7 @@ def stream_from_json(body: bytes) -> StreamInfo:
         SlotKind(facts["kind"]),
         columns_of(facts["columns"]),
         str(facts["retention_class"]),
+        Duplicates(facts.get("duplicates", 0)),
     )
 
 
@@ -197,6 +215,35 @@ class StreamTable:
             )
         check_schema(have.kind, columns)
         return replace(have, columns=tuple(columns))
+
+
+def plan_set(
+    have: StreamInfo, retention_class: str | None, duplicates: Duplicates | None
+) -> StreamInfo:
+    """Plan a stream under another retention class or rule of duplicates; None leaves it.
+
+    Raises
+    ------
+    InvalidArgument
+        For an empty class, or a rule of duplicates for events.
+    """
+    if duplicates is not None and have.kind is not SlotKind.SERIES:
+        raise InvalidArgument(
+            f"cannot set stream {have.id}: got duplicates {duplicates.name} for events, "
+            f"want a series",
+            stream_id=have.id,
+        )
+    if retention_class is not None and not 0 < len(retention_class) <= 100:
+        raise InvalidArgument(
+            f"cannot set stream {have.id}: got retention class {retention_class!r}, "
+            f"want 1 to 100 characters",
+            stream_id=have.id,
+        )
+    return replace(
+        have,
+        retention_class=retention_class or have.retention_class,
+        duplicates=have.duplicates if duplicates is None else duplicates,
+    )
 
 
 def get_stream(streams: Mapping[int, StreamInfo], stream_id: int) -> StreamInfo:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from storage_engine.checksum import crc32c
-from storage_engine.errors import CorruptData, DiskError
+from storage_engine.errors import CorruptData, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.wal_record import (
     FILE_HEADER_BYTES,
     FLAG_RECYCLED,
     KIND_DURABLE,
     KINDS,
+    OPTIONAL_KINDS,
     RECORD_HEADER_BYTES,
     RECORD_MAGIC,
     FileHeader,
@@ -219,6 +220,12 @@ class _Replay:
     def record(self, path: str, data: bytes, piece: RecordHeader, proven: int) -> None:
         self.last = piece.lsn
         kind = KINDS.get(piece.kind)
+        if kind is None and piece.kind < OPTIONAL_KINDS:
+            raise UnsupportedFormat(
+                f"cannot read log: got a record of kind {piece.kind}, want one of "
+                f"{[int(known) for known in KINDS]}, at {path} byte {piece.offset}",
+                path=path,
+            )
         if kind is None:
             what = f"lsn {piece.lsn} is of kind {piece.kind}, which this version does not know"
             self.result.findings.append(Finding(path, piece.offset, what, piece.end - piece.offset))

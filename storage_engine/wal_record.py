@@ -43,8 +43,11 @@ class RecordKind(enum.IntEnum):
     BIND = 3
     CHECKPOINT = 4
     NOTE = 5
+    CHANGE = 6
+    IMPORT = 7
 
 
+OPTIONAL_KINDS = 128  # kinds from here on may be stepped over by a reader that knows them not
 KINDS = {int(kind): kind for kind in RecordKind}
 
 

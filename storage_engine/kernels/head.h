@@ -6,7 +6,8 @@
  *
  * Flags of a row: bit 0 = it has a value. Flags of a newest sample: bit 0 = present, bit 1 = it has
  * a value, bit 2 = its time was rewritten, bit 3 = an observed row came that may be a redelivery of
- * an older revision, so that only a read can tell.
+ * an older revision, so that only a read can tell, bit 4 = rows went or came past the head, so that
+ * only a read can tell, bit 5 = of several values of one time the first counts.
  *
  * Stamps are lsn * 2 + observed. The caller sizes every array: row arrays hold base + rows entries,
  * stream arrays one entry per stream id that occurs.
@@ -20,6 +21,8 @@
 #define LH_HEAD_VALID 2u
 #define LH_HEAD_REWRITTEN 4u
 #define LH_HEAD_DOUBTFUL 8u
+#define LH_HEAD_STALE 16u
+#define LH_HEAD_FIRST 32u
 
 typedef struct {
     int64_t *time;
@@ -54,6 +57,8 @@ static inline void lh_head_update(lh_head_newest *newest, const lh_head_batch *b
     const uint32_t s = batch->stream[i];
     const uint8_t valid = batch->valid[i] ? LH_HEAD_VALID : 0u;
     uint8_t flags = newest->flags[s];
+    const uint8_t first = flags & LH_HEAD_FIRST;
+    if (flags & LH_HEAD_STALE) return;
     if (flags & LH_HEAD_PRESENT) {
         if (batch->time[i] < newest->time[s]) return;
         if (batch->time[i] == newest->time[s]) {
@@ -61,7 +66,7 @@ static inline void lh_head_update(lh_head_newest *newest, const lh_head_batch *b
             const int same = (flags & LH_HEAD_VALID) == valid && same_value
                 && batch->quality[i] == newest->quality[s];
             const int observed = (int)(batch->stamp & 1u);
-            if (flags & LH_HEAD_DOUBTFUL) return;
+            if (flags & LH_HEAD_DOUBTFUL || first) return;
             if (same) {
                 /* An authoritative row behind an equal one changes nothing that is kept. */
                 return;
@@ -79,7 +84,7 @@ static inline void lh_head_update(lh_head_newest *newest, const lh_head_batch *b
     newest->cell[s] = batch->cell[i];
     newest->stamp[s] = batch->stamp;
     newest->quality[s] = batch->quality[i];
-    newest->flags[s] = (uint8_t)((flags & LH_HEAD_REWRITTEN) | LH_HEAD_PRESENT | valid);
+    newest->flags[s] = (uint8_t)((flags & LH_HEAD_REWRITTEN) | LH_HEAD_PRESENT | valid | first);
 }
 
 /* Append rows [0, rows) of the batch behind row `base`. */

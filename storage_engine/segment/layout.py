@@ -34,6 +34,10 @@ class SegmentInfo:
     first, last : int
         Times in nanoseconds, inclusive.
     lsn_min, lsn_max : int
+    late : bool
+        Its rows came behind rows of their streams that were in segments already.
+    erased_lsn : int
+        Rows that an erasure up to this lsn covers were left out when it was written.
     """
 
     id: int
@@ -45,6 +49,8 @@ class SegmentInfo:
     last: int
     lsn_min: int
     lsn_max: int
+    late: bool = False
+    erased_lsn: int = 0
 
     @property
     def path(self) -> str:
@@ -65,6 +71,14 @@ def segment_path(partition: str, segment_id: int) -> str:
     str
     """
     return f"{DIRECTORY}/{partition}/{segment_id:016x}.segment"
+
+
+def segment_number(name: str) -> int | None:
+    """Id in the name of a segment file, half-written ones too; None for other names."""
+    digits, _, rest = name.rpartition("/")[2].partition(".")
+    if rest not in {"segment", "segment.new"} or len(digits) != 16:
+        return None
+    return int(digits, 16) if set(digits) <= set("0123456789abcdef") else None
 
 
 @dataclass(frozen=True, slots=True)

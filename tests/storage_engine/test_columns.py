@@ -4,15 +4,8 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from storage_engine.columns import (
-    Rows,
-    drop_certain,
-    join_rows,
-    newest_per_time,
-    null_column,
-    revisions,
-    sort_by_time,
-)
+from storage_engine.columns import Rows, join_rows, null_column, sort_by_time
+from storage_engine.revisions import drop_certain, one_per_time, revisions
 from storage_engine.sample import ColumnData, ValueType
 from storage_engine.testing import column_of
 
@@ -63,7 +56,7 @@ def test_the_rule_keeps_corrections_and_drops_redeliveries():
     kept = revisions(rows)
 
     assert [1, 2, 4] == (kept.stamp // 2).tolist()
-    assert [1.0] == newest_per_time(kept).data[0].objects()
+    assert [1.0] == one_per_time(kept).data[0].objects()
 
 
 def test_floats_are_equal_by_bits_and_quality_counts():
@@ -121,7 +114,7 @@ def test_rows_in_order_are_not_copied():
 
     assert rows is sort_by_time(rows)
     assert rows is revisions(rows)
-    assert rows is newest_per_time(rows)
+    assert rows is one_per_time(rows)
 
 
 def test_missing_columns_join_as_null():

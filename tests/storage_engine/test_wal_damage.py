@@ -201,11 +201,23 @@ def test_a_log_of_a_newer_version_is_refused_untouched(fs):
 
 def test_a_record_of_unknown_kind_is_named_and_stepped_over():
     """A sound record of a later minor version must not stop the replay."""
-    extra = pack_record(file_seed(1), 5, 77, 0, (b"later",))
+    extra = pack_record(file_seed(1), 5, 177, 0, (b"later",))
     last = pack_record(file_seed(1), 6, RecordKind.NOTE, 0, (b"known",))
     fs = disk_with(FIRST, DATA + extra + last)
 
     wal, records = open_wal(fs)
 
     assert [r.lsn for r in records] == [1, 2, 3, 4, 6]
-    assert "lsn 5 is of kind 77" in wal.findings[0].what
+    assert "lsn 5 is of kind 177" in wal.findings[0].what
+
+
+def test_a_record_that_must_be_known_is_refused_untouched():
+    """Stepping over a deletion of a later version would bring rows back."""
+    extra = pack_record(file_seed(1), 5, 77, 0, (b"later",))
+    fs = disk_with(FIRST, DATA + extra)
+    before = fs.position
+
+    with pytest.raises(UnsupportedFormat, match="kind 77"):
+        open_wal(fs)
+
+    assert before == fs.position
