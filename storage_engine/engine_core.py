@@ -3,7 +3,8 @@
 Locks, in the order they are taken: the upkeep lock lets one job at a time replace segments
 (compaction, expiry, import); the events lock lets one writer of events at a time look for
 conflicts; the flusher's lets one flush or commit run; ``_lock`` guards the state in memory, for
-short stretches only. A frame joins the head when it is durable, so every read sees durable rows alone.
+short stretches only. A frame joins the head when it is durable, so every read sees durable rows
+alone.
 """
 
 import threading
