@@ -136,8 +136,8 @@ class WriteSide(EngineCore):
             if len(producer_id) != 16 or any(not 0 <= slot < 1 << 32 for slot in new):
                 raise InvalidArgument("cannot bind: got a bad producer id or slot, want 16 bytes")
             if new:
-                self._log(RecordKind.BIND, [bind_record(producer_id, epoch, new)])
-                self._state.producers.bind(producer_id, epoch, new)
+                lsn = self._log(RecordKind.BIND, [bind_record(producer_id, epoch, new)])
+                self._state.producers.bind(producer_id, epoch, new, lsn)
 
     def bindings(self, producer_id: bytes, epoch: int) -> Mapping[int, int]:
         """Slots bound for a producer's epoch; those of older epochs and one-shots are forgotten."""

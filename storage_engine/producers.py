@@ -1,5 +1,6 @@
 """Who sent what last: the state that makes frames exactly-once in effect, and slot bindings."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ class Bindings:
         where = np.flatnonzero(self.streams)
         return {
             **dict(zip(where.tolist(), self.streams[where].tolist(), strict=True)),
-            **self.sparse,
+            **{slot: stream for slot, stream in self.sparse.items() if stream},
         }
 
 
@@ -129,6 +130,8 @@ class Producers:
         self.states: dict[bytes, ProducerState] = {}
         self.one_shot: dict[bytes, None] = {}
         self._bindings: dict[bytes, dict[int, Bindings]] = {}
+        # Bindings behind the last applied frame: lsn, producer, epoch, what the slots meant before.
+        self._ahead: deque[tuple[int, bytes, int, dict[int, int]]] = deque()
 
     def note(self, envelope: Envelope, lsn: int) -> None:
         """Take a frame as the producer's last."""
@@ -147,8 +150,10 @@ class Producers:
                 oldest = next(iter(self.one_shot))
                 del self.one_shot[oldest], self.states[oldest]
 
-    def retire_bindings(self, envelope: Envelope) -> None:
+    def retire_bindings(self, envelope: Envelope, lsn: int) -> None:
         """Forget what no later frame can use, after a frame was applied."""
+        while self._ahead and self._ahead[0][0] <= lsn:
+            self._ahead.popleft()
         epochs = self._bindings.get(envelope.producer_id)
         if not epochs:
             return
@@ -171,20 +176,37 @@ class Producers:
             for key in idle[:excess]:
                 del self._bindings[key]
 
-    def bind(self, producer_id: bytes, epoch: int, slots: Mapping[int, int]) -> None:
-        """Bind slots of a producer's epoch."""
+    def bind(
+        self, producer_id: bytes, epoch: int, slots: Mapping[int, int], lsn: int | None = None
+    ) -> None:
+        """Bind slots of a producer's epoch; ``lsn`` when frames before it may not be applied yet."""
         if len(producer_id) != 16 or any(not 0 <= slot < 1 << 32 for slot in slots):
             raise InvalidArgument("cannot bind: got a bad producer id or slot, want 16 bytes, u32")
         epochs = self._bindings.setdefault(producer_id, {})
-        epochs.setdefault(epoch, Bindings(epoch)).put(slots)
+        bindings = epochs.setdefault(epoch, Bindings(epoch))
+        if lsn is not None:
+            before = {slot: bindings.get(slot) for slot in slots}
+            self._ahead.append((lsn, producer_id, epoch, before))
+        bindings.put(slots)
 
     def bindings(self, producer_id: bytes, epoch: int) -> Bindings:
         """Bindings of a producer's epoch, empty when there are none."""
         return self._bindings.get(producer_id, {}).get(epoch) or Bindings(epoch)
 
-    def bound(self) -> list[tuple[bytes, Bindings]]:
-        """All bindings, to be written later; call under the engine's lock."""
-        return [(key, b) for key, epochs in self._bindings.items() for b in epochs.values()]
+    def bound(self, lsn: int) -> list[tuple[bytes, Bindings]]:
+        """All bindings as of a record, to be written later; call under the engine's lock.
+
+        Frames behind that record are mapped anew after a crash, by what held when they came.
+        """
+        then = {
+            (key, epoch): Bindings(epoch, b.streams, dict(b.sparse))
+            for key, epochs in self._bindings.items()
+            for epoch, b in epochs.items()
+        }
+        for when, key, epoch, before in reversed(self._ahead):
+            if when > lsn and (key, epoch) in then:
+                then[key, epoch].put(before)
+        return [(key, bindings) for (key, _), bindings in then.items()]
 
     def load(self, table: Table) -> None:
         """Take the arrays of a manifest."""

@@ -174,7 +174,7 @@ class State:
             self.front,
             self.applied_lsn,
             dict(self.applied),
-            self.producers.bound(),
+            self.producers.bound(self.applied_lsn),
             self.newest.copy(),
             self.newest_texts(),
             self.times.columns(),
@@ -238,7 +238,7 @@ class State:
         )
         if len(self.applied) > 2 * len(self.producers.states) + 64:
             self.applied = {k: s for k, s in self.applied.items() if k in self.producers.states}
-        self.producers.retire_bindings(prepared.envelope)
+        self.producers.retire_bindings(prepared.envelope, pending.lsn)
         self.note_record(pending.lsn, pending.record_time_ns)
 
     def apply_change(self, pending: PendingChange) -> None:

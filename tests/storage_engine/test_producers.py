@@ -63,12 +63,12 @@ def test_bindings_end_with_a_newer_epoch_and_a_one_shot():
     for epoch in (1, 2):
         producers.bind(b"p" * 16, epoch, {0: 7})
 
-    producers.retire_bindings(envelope(epoch=2))
+    producers.retire_bindings(envelope(epoch=2), 1)
 
     assert {} == producers.bindings(b"p" * 16, 1).items()
     assert {0: 7} == producers.bindings(b"p" * 16, 2).items()
-    producers.retire_bindings(envelope(epoch=2, flags=FLAG_ONE_SHOT))
-    assert [] == producers.bound()
+    producers.retire_bindings(envelope(epoch=2, flags=FLAG_ONE_SHOT), 2)
+    assert [] == producers.bound(9)
 
 
 def test_slots_are_looked_up_in_one_go_and_unbound_ones_are_zero():
@@ -91,7 +91,7 @@ def test_state_and_bindings_survive_the_manifest():
     producers.bind(b"p" * 16, 5, {1: 2, 4_000_000_000: 3})
 
     again = Producers(9)
-    again.load(producer_columns(producers.states, producers.bound()))
+    again.load(producer_columns(producers.states, producers.bound(9)))
 
     assert producers.states == again.states
     assert producers.bindings(b"p" * 16, 5).items() == again.bindings(b"p" * 16, 5).items()
@@ -113,4 +113,24 @@ def test_bindings_of_producers_long_silent_are_forgotten_but_not_of_waiting_fram
 
     producers.forget_bindings(2, {keys[1]})
 
-    assert {keys[0], keys[1]} == {key for key, _ in producers.bound()}
+    assert {keys[0], keys[1]} == {key for key, _ in producers.bound(9)}
+
+
+def test_bindings_are_those_of_the_record_asked_for():
+    """Frames behind a checkpoint are mapped anew after a crash, by what held when they came."""
+    producers = Producers(9)
+    producers.bind(b"p" * 16, 1, {0: 7, 4_000_000_000: 7}, 1)
+    producers.bind(b"p" * 16, 1, {0: 8, 1: 9, 4_000_000_000: 8}, 3)
+    producers.bind(b"p" * 16, 2, {0: 9}, 4)
+
+    def as_of(lsn):
+        return {b.epoch: b.items() for _, b in producers.bound(lsn) if b.items()}
+
+    then = producers.bound(2)
+    assert {1: {0: 7, 4_000_000_000: 7}} == as_of(2)
+    assert {1: {0: 8, 1: 9, 4_000_000_000: 8}} == as_of(3)
+    assert {0: 9} == as_of(4)[2]
+    producers.retire_bindings(envelope(epoch=1), 3)
+    assert {1} == set(as_of(3))
+    producers.bind(b"p" * 16, 1, {0: 5}, 6)
+    assert {0: 7, 4_000_000_000: 7} == then[0][1].items(), "nothing later shows in what was given"
