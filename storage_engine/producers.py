@@ -179,7 +179,7 @@ class Producers:
     def bind(
         self, producer_id: bytes, epoch: int, slots: Mapping[int, int], lsn: int | None = None
     ) -> None:
-        """Bind slots of a producer's epoch; ``lsn`` when frames before it may wait to be applied."""
+        """Bind slots of a producer's epoch; ``lsn`` when frames before it wait to be applied."""
         if len(producer_id) != 16 or any(not 0 <= slot < 1 << 32 for slot in slots):
             raise InvalidArgument("cannot bind: got a bad producer id or slot, want 16 bytes, u32")
         epochs = self._bindings.setdefault(producer_id, {})
