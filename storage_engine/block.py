@@ -118,6 +118,57 @@ def _decode_values(value_type: ValueType, codec: int, body: memoryview, rows: in
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnEntry:
+    """One column of a block, by the block's own table; sizes in bytes."""
+
+    role: int
+    type: int
+    codec: int
+    mask: int
+    index: int
+    size: int
+    mask_size: int
+
+
+def block_columns(data: bytes | memoryview, *, at: str) -> tuple[int, tuple[ColumnEntry, ...]]:
+    """Read the column table of a block without checking or decoding what it describes.
+
+    Parameters
+    ----------
+    data : bytes
+        From the start of the block; what follows it does not matter.
+    at : str
+        For messages.
+
+    Returns
+    -------
+    size : int
+        Bytes of the whole block by its table.
+    columns : tuple of ColumnEntry
+
+    Raises
+    ------
+    CorruptData
+        When no block can begin so.
+    """
+    rows, count, zero = 0, 0, 0
+    if len(data) >= _HEAD.size:
+        _, rows, count, zero = _HEAD.unpack_from(data)
+    end = _HEAD.size + count * _ENTRY.size
+    if not 0 < rows <= _ROWS_MAX or count < 2 or zero or len(data) < end:
+        raise CorruptData(f"cannot read block: got {rows} rows, {count} columns, at {at}", path=at)
+    columns = []
+    for i in range(count):
+        entry = _ENTRY.unpack_from(data, _HEAD.size + i * _ENTRY.size)
+        role, kind, codec, mask, index, _, size, mask_size, _ = entry
+        columns.append(ColumnEntry(role, kind, codec, mask, index, size, mask_size))
+        end += size + mask_size
+    if columns[0].role != _TIME or columns[1].role != _STAMP or end > len(data):
+        raise CorruptData(f"cannot read block: got no time or {end} bytes, at {at}", path=at)
+    return end, tuple(columns)
+
+
 def decode_block(data: bytes, identity: BlockIdentity, *, at: str) -> Rows:
     """Decode a block.
 

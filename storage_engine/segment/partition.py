@@ -55,3 +55,27 @@ def partition_name(code: int) -> str:
     text = str(np.datetime64(code // 4, "D"))
     cut = {0: None, 1: -3, 2: -6}[code % 4]
     return text[:cut]
+
+
+def partition_days(name: str) -> tuple[int, int] | None:
+    """Window of a partition, the way back from its name.
+
+    Parameters
+    ----------
+    name : str
+        ``2026-11-22``, ``2026-11`` or ``2026``.
+
+    Returns
+    -------
+    tuple of int, or None
+        First day and the day behind the last, as days since 1970; None for any other name.
+    """
+    try:
+        first = np.datetime64(name)
+    except ValueError:
+        return None
+    unit = np.datetime_data(first.dtype)[0]
+    if unit not in {"D", "M", "Y"}:
+        return None
+    edges = np.array([first, first + 1]).astype("datetime64[D]").astype(np.int64)
+    return int(edges[0]), int(edges[1])

@@ -8,6 +8,7 @@ import numpy as np
 from storage_engine.block import BlockIdentity, encode_block
 from storage_engine.checksum import crc32c
 from storage_engine.columns import Rows
+from storage_engine.errors import DiskError
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import EVENT_ID_DTYPE, UInt32Array
 from storage_engine.segment.layout import (
@@ -19,6 +20,7 @@ from storage_engine.segment.layout import (
     SegmentInfo,
     segment_path,
 )
+from storage_engine.segment.run_list import encode_run_list
 from storage_engine.segment.summary import summarize
 from storage_engine.streams import StreamInfo, schema_columns
 from storage_engine.table import Table, encode_table, json_column
@@ -48,6 +50,9 @@ class SegmentWriter:
         16 bytes of the store.
     segment_id : int
     partition, retention_class : str
+    late : bool
+        For :class:`SegmentInfo`, as is the next.
+    erased_lsn : int
     """
 
     def __init__(
@@ -57,12 +62,17 @@ class SegmentWriter:
         segment_id: int,
         partition: str,
         retention_class: str,
+        *,
+        late: bool = False,
+        erased_lsn: int = 0,
     ) -> None:
         self._fs = fs
         self._incarnation = incarnation
         self._id = segment_id
         self._partition = partition
         self._class = retention_class
+        self._late = late
+        self._erased_lsn = erased_lsn
         self._path = segment_path(partition, segment_id)
         self._totals = _Totals()
         fs.make_directories(f"{DIRECTORY}/{partition}")
@@ -70,7 +80,16 @@ class SegmentWriter:
             fs.remove(self._path + ".new")
         self._file = fs.create(self._path + ".new")
         self._offset = 0
-        self._put(Edge(incarnation, segment_id, EDGE_BYTES).encode(HEADER_MAGIC))
+        try:
+            self._put(Edge(incarnation, segment_id, EDGE_BYTES).encode(HEADER_MAGIC))
+        except DiskError:
+            self.discard()
+            raise
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        return self._offset
 
     def _put(self, data: bytes) -> None:
         self._file.append(data)
@@ -92,6 +111,8 @@ class SegmentWriter:
         totals.blocks.append((self._offset, len(data), len(rows)))
         self._put(data + bytes(-len(data) % _ALIGN))
         starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
+        listed = encode_run_list(identity, stream[starts], starts.astype(np.uint32))
+        self._put(listed + bytes(-len(listed) % _ALIGN))
         runs = summarize(rows, starts)
         runs |= {
             "run_stream": stream[starts],
@@ -130,6 +151,8 @@ class SegmentWriter:
             last=totals.last,
             lsn_min=totals.stamp_min >> 1,
             lsn_max=totals.stamp_max >> 1,
+            late=self._late,
+            erased_lsn=self._erased_lsn,
         )
         directory = encode_table(self._directory(info, streams))
         offset = self._offset
