@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from storage_engine.changes import Change, Verb
 from storage_engine.frame import (
     FLAG_OBSERVED,
     EventSection,
@@ -27,10 +28,10 @@ from storage_engine.sample import (
     SampleColumns,
     ValueType,
 )
+from storage_engine.streams import Duplicates
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
-
 Value = float | int | str | bytes | bool | None
 Kept = tuple[int, int, Value, int]  # time, quality, value as bits, lsn
 
@@ -186,10 +187,47 @@ class Model:
         Stream -> (time, lsn, observed, quality, value) in order of arrival.
     events : dict of int to list
         Stream -> (time, id, lsn, values).
+    removed : list of tuple
+        Deleted and erased ranges: (lsn, stream, start, end, erase).
+    duplicates : dict of int to Duplicates
+        Stream -> rule of a plain read; the last revision when there is none.
     """
 
     samples: dict[int, list[tuple[int, int, bool, int, Value]]] = field(default_factory=dict)
     events: dict[int, list[tuple[int, bytes, int, tuple[Value, ...]]]] = field(default_factory=dict)
+    removed: list[tuple[int, int, int, int, bool]] = field(default_factory=list)
+    duplicates: dict[int, Duplicates] = field(default_factory=dict)
+
+    def change(self, lsn: int, change: Change, into: int) -> None:
+        """Take a change: its row, and the range it removes.
+
+        Parameters
+        ----------
+        lsn : int
+        change : Change
+        into : int
+            Stream that the change's row goes to; not modelled.
+        """
+        assert change.stream_id != into, "changes are never changed"
+        if change.verb in {Verb.DELETE, Verb.ERASE}:
+            erase = change.verb is Verb.ERASE
+            entry = (lsn, change.stream_id, change.start_ns, change.end_ns, erase)
+            self.removed.append(entry)
+
+    def _gone(self, stream_id: int, time: int, lsn: int, known_at: int | None) -> bool:
+        """Whether a row is deleted as known at an lsn, or (None) erased."""
+        return any(
+            stream == stream_id and start <= time < end and lsn < at
+            for at, stream, start, end, erase in self.removed
+            if (erase if known_at is None else not erase and at <= known_at)
+        )
+
+    def _deleted_at(self, stream_id: int, time: int, known_at: int) -> list[int]:
+        return [
+            at
+            for at, stream, start, end, erase in self.removed
+            if not erase and stream == stream_id and start <= time < end and at <= known_at
+        ]
 
     def append(
         self,
@@ -215,6 +253,7 @@ class Model:
             self.samples[stream_id] = [row for row in rows if row[1] <= lsn]
         for stream_id, events in self.events.items():
             self.events[stream_id] = [row for row in events if row[2] <= lsn]
+        self.removed = [entry for entry in self.removed if entry[0] <= lsn]
 
     def read(
         self, stream_id: int, start_ns: int, end_ns: int, known_at: int, *, every: bool = False
@@ -224,15 +263,24 @@ class Model:
         for time, lsn, observed, quality, value in self.samples.get(stream_id, []):
             if lsn > known_at or not start_ns <= time < end_ns:
                 continue
+            if self._gone(stream_id, time, lsn, None):
+                continue
             revisions = kept.setdefault(time, [])
             facts = [(q, v) for q, v, _ in revisions]
             if facts and facts[-1] == (quality, value):
-                continue
+                before = revisions[-1][2]
+                if not any(before < at < lsn for at in self._deleted_at(stream_id, time, known_at)):
+                    continue
             if observed and (quality, value) in facts:
                 continue
             revisions.append((quality, value, lsn))
-        rows = [(t, *row) for t in sorted(kept) for row in (kept[t] if every else kept[t][-1:])]
-        return [(time, quality, value, lsn) for time, quality, value, lsn in rows]
+        rule = Duplicates.ALL if every else self.duplicates.get(stream_id, Duplicates.LAST)
+        chosen = {Duplicates.LAST: slice(-1, None), Duplicates.FIRST: slice(0, 1)}.get(rule)
+        rows: list[Kept] = []
+        for time in sorted(kept):
+            left = [r for r in kept[time] if not self._gone(stream_id, time, r[2], known_at)]
+            rows += [(time, *row) for row in left[chosen or slice(None)]]
+        return rows
 
     def read_events(
         self, stream_id: int, start_ns: int, end_ns: int, known_at: int, *, conflicts: bool = False
@@ -242,14 +290,16 @@ class Model:
         for time, event_id, lsn, values in self.events.get(stream_id, []):
             if lsn > known_at or not start_ns <= time < end_ns:
                 continue
+            if self._gone(stream_id, time, lsn, None):
+                continue
             entries = kept.setdefault((time, event_id), [])
             if values not in [entry[0] for entry in entries]:
                 entries.append((values, lsn))
-        return [
-            (time, event_id, values, lsn)
-            for (time, event_id), entries in sorted(kept.items())
-            for values, lsn in (entries if conflicts else entries[:1])
-        ]
+        found = []
+        for (time, event_id), entries in sorted(kept.items()):
+            left = [e for e in entries if not self._gone(stream_id, time, e[1], known_at)]
+            found += [(time, event_id, *entry) for entry in (left if conflicts else left[:1])]
+        return found
 
 
 def plain_samples(columns: SampleColumns) -> list[Kept]:

@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from storage_engine.changes import CHANGES_UUID, Change, Verb
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.errors import LimitExceeded
 from storage_engine.frame import FLAG_OBSERVED, Frame, SlotKind
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ValueType
+from storage_engine.streams import Duplicates
 from storage_engine.testing import (
     DAY_NS,
     SECOND_NS,
@@ -104,6 +106,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.slots[100] = self.engine.create_stream(b"e" * 16, SlotKind.EVENTS, EVENT_COLUMNS)
         self.engine.bind(b"p" * 16, 1, self.slots)
         self.last: Frame | None = None
+        self.changes: list[tuple[int, Change]] = []
 
     @rule(samples=sample_rows(), events=event_rows, observed=st.booleans(), wait=st.booleans())
     def append(
@@ -147,6 +150,61 @@ class EngineMachine(RuleBasedStateMachine):
         appended = self.engine.append(self.last)
         assert appended.duplicate
 
+    @rule(
+        slot=st.sampled_from([*range(len(TYPES)), 100]),
+        bounds=st.tuples(st.sampled_from(TIMES), st.sampled_from(TIMES)),
+        verb=st.sampled_from(list(Verb)),
+        wait=st.booleans(),
+    )
+    def change(self, slot: int, bounds: tuple[int, int], verb: Verb, wait: bool) -> None:
+        """Delete, erase, annotate, announce an edit; only the first two change what is read."""
+        stream, start, end = self.slots[slot], min(bounds), max(bounds) + 1
+        one = Change(verb, stream, start, end, "ann", "because", "see there")
+        if self.engine.stats().pending_frames > 8:
+            self.engine.wait_durable(self.engine.producer(b"p" * 16).lsn)
+        try:
+            lsn = self.engine.change(one)
+        except LimitExceeded:
+            self.engine.maintain()
+            lsn = self.engine.change(one)
+        self.model.change(lsn, one, self.engine.changes_stream())
+        self.changes.append((lsn, one))
+        if wait or verb is Verb.ERASE:
+            assert self.engine.wait_durable(lsn)
+
+    @rule(
+        steps=st.lists(
+            st.one_of(
+                st.tuples(st.booleans(), st.sampled_from([1.5, -0.0]), st.sampled_from(TIMES[:2])),
+                st.sampled_from([Verb.DELETE, Verb.DELETE, Verb.ERASE]),
+                st.just("flush"),
+            ),
+            min_size=2,
+            max_size=6,
+        )
+    )
+    def quarrel(self, steps: list[tuple[bool, float, int] | Verb | str]) -> None:
+        """Writes, redeliveries and deletions of one value at one time, in every order."""
+        for step in steps:
+            if step == "flush":
+                self.engine.flush()
+            elif isinstance(step, tuple):
+                row = SampleRow(0, TYPES[0], step[2], step[1])
+                self.append([row], [], observed=step[0], wait=True)
+            else:
+                self.change(0, (TIMES[0], TIMES[0]), step, wait=True)
+
+    @rule(slot=st.integers(0, len(TYPES) - 1), duplicates=st.sampled_from(list(Duplicates)))
+    def set_duplicates(self, slot: int, duplicates: Duplicates) -> None:
+        """A rule of reading: it holds for all history at once."""
+        self.engine.set_stream(self.slots[slot], duplicates=duplicates)
+        self.model.duplicates[self.slots[slot]] = duplicates
+
+    @rule(name=st.sampled_from(["default", "short"]), slot=st.integers(0, len(TYPES) - 1))
+    def set_class(self, name: str, slot: int) -> None:
+        """Another retention class changes where rows lie, not what is read."""
+        self.engine.set_stream(self.slots[slot], retention_class=name)
+
     @rule()
     def flush(self) -> None:
         self.engine.flush()
@@ -170,7 +228,9 @@ class EngineMachine(RuleBasedStateMachine):
         _, self.fs = next(iter(self.fs.crash_states(len(self.fs.log), limit=2)))
         self.engine = Engine.open(self.fs, CONFIG, self.clock)
         state = self.engine.producer(b"p" * 16)
-        self.model.forget_after(max(durable, state.lsn if state else 0))
+        known = max(durable, state.lsn if state else 0)
+        self.model.forget_after(known)
+        self.changes = [entry for entry in self.changes if entry[0] <= known]
         self.producer = Producer(
             b"p" * 16,
             sequence=state.sequence if state else 0,
@@ -237,6 +297,22 @@ class EngineMachine(RuleBasedStateMachine):
             )
             found_events = self.engine.read_events(stream, -(2**63), 2**63 - 1, conflicts=conflicts)
             assert expected_events == plain_events(found_events)
+
+    @invariant()
+    def every_change_left_its_trail(self) -> None:
+        durable = self.engine.durable_lsn
+        expected = [
+            (str(c.verb), c.stream_id, c.start_ns, c.end_ns, c.principal, c.reason, c.comment)
+            for lsn, c in self.changes
+            if lsn <= durable
+        ]
+        if CHANGES_UUID not in {info.uuid for info in self.engine.streams().values()}:
+            assert expected == []
+            return
+        into = self.engine.changes_stream()
+        found = plain_events(self.engine.read_events(into, -(2**63), 2**63 - 1))
+        assert expected == [values for _, _, values, _ in found]
+        assert [lsn for lsn, _ in self.changes if lsn <= durable] == [row[3] for row in found]
 
     @invariant()
     def latest_is_the_newest_by_time(self) -> None:
