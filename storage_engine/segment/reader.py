@@ -124,13 +124,42 @@ class SegmentReader:
 
     def block(self, directory: Directory, number: int) -> Rows | None:
         """Decode a block, or None when it is damaged (then it is named in the findings)."""
-        info, table = directory.info, directory.table
+        info = directory.info
         key = (info.id, number)
         rows = self._blocks.get(key)
         if rows is not None:
             return rows
+        try:
+            rows = self.load_block(directory, number)
+        except CorruptData as error:
+            self._findings.add(info.path, error.facts["offset"], str(error))
+            return None
+        self._blocks.put(key, seal(rows), rows_bytes(rows))
+        return rows
+
+    def load_block(self, directory: Directory, number: int, first: int | None = None) -> Rows:
+        """Decode a block from disk, past the cache: what a rewrite reads is read once.
+
+        Parameters
+        ----------
+        directory : Directory
+        number : int
+        first : int, optional
+            Lowest stream of the block, when the caller knows it.
+
+        Returns
+        -------
+        Rows
+
+        Raises
+        ------
+        CorruptData
+            Naming ``path``, ``block`` and ``offset``, whatever was the reason.
+        """
+        info, table = directory.info, directory.table
         offset = int(table["block_offset"][number])
-        first = int(table["run_stream"][table["run_block"] == number].min())
+        if first is None:
+            first = int(table["run_stream"][table["run_block"] == number].min())
         identity = BlockIdentity(directory.incarnation, info.id, number, first)
         try:
             data = self._read(info, offset, int(table["block_length"][number]))
@@ -139,9 +168,7 @@ class SegmentReader:
             if len(rows) != want:
                 raise CorruptData(f"cannot read block: got {len(rows)} rows, want {want}")
         except (CorruptData, UnsupportedFormat, DiskError) as error:
-            self._findings.add(info.path, offset, str(error))
-            return None
-        self._blocks.put(key, seal(rows), rows_bytes(rows))
+            raise CorruptData(str(error), path=info.path, block=number, offset=offset) from error
         return rows
 
     def verify(self, infos: Mapping[int, SegmentInfo], progress: Callable[[int], None]) -> None:
