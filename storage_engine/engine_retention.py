@@ -1,0 +1,349 @@
+"""Expiry: rows that the rules let go leave the store, by dropping and by rewriting segments.
+
+Horizons (where complete history begins, per class) and the ledger of the last day stand in the
+manifest's ``facts`` under ``retention``, committed with the segments they tell of. The ledger
+counts uptime, not time of day: a clock that jumps cannot make a day pass.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from storage_engine.columns import Rows
+from storage_engine.engine_core import EngineCore
+from storage_engine.errors import CorruptData
+from storage_engine.expiry import ExpiryReport, Ledger, class_reports, commit_groups
+from storage_engine.retention import (
+    SHARE,
+    Candidate,
+    ExpiryPlan,
+    Part,
+    Pin,
+    Pins,
+    Rule,
+    plan_expiry,
+)
+from storage_engine.rewrite import Rewrite
+from storage_engine.sample import BoolArray, Int64Array
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.reader import Directory
+from storage_engine.streams import StreamInfo
+
+FACT = "retention"
+Pace = Callable[[int], None]
+_HOUR_NS = 3_600 * 1_000_000_000
+
+
+def _no_pace(size_bytes: int) -> None:
+    """Go on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a run was called with."""
+
+    rules: Mapping[str, Rule]
+    pins: Pins
+    now_ns: int
+    uptime_ns: int
+    share: float
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run in the making."""
+
+    streams: Mapping[int, StreamInfo]
+    pins: Pins
+    plan: ExpiryPlan
+
+    def keep(self, stream_id: int, rows: Rows) -> BoolArray | None:
+        """Mask of rows of a stream that stay; None for all."""
+        cut = self.plan.cuts.get(self.streams[stream_id].retention_class)
+        if cut is None:
+            return None
+        stay: BoolArray = rows.timestamp_ns >= cut
+        stay |= self.pins.mask(stream_id, rows.timestamp_ns)
+        return stay
+
+
+class RetentionSide(EngineCore):
+    """Expiry, as the owner of the rules calls it; safe for many threads."""
+
+    _examined: Mapping[int, tuple[int, Candidate]] = MappingProxyType({})
+    _unreadable: frozenset[int] = frozenset()
+    _ledger: Ledger | None = None
+
+    def expire(
+        self,
+        rules: Mapping[str, Rule],
+        pins: Iterable[Pin] = (),
+        *,
+        now_ns: int,
+        uptime_ns: int,
+        share: float = SHARE,
+        force: bool = False,
+        dry_run: bool = False,
+        pace: Pace = _no_pace,
+    ) -> ExpiryReport:
+        """Let go what the rules allow, oldest first.
+
+        Parameters
+        ----------
+        rules : mapping of str to Rule
+            Per retention class; a class without one is kept for ever.
+        pins : iterable of Pin
+            Windows that stay whatever the rules say.
+        now_ns : int
+            Time of day that ages are counted from.
+        uptime_ns : int
+            Of the process, never going back.
+        share : float
+            Part of a class's bytes that may go within a day of uptime; see ``plan_expiry``.
+        force : bool
+            Let all go that the rules ask for, whatever the share.
+        dry_run : bool
+            Change nothing; say what would be done.
+        pace : callable
+            Told of bytes read and written; may wait, or raise EngineClosed to end the run.
+
+        Returns
+        -------
+        ExpiryReport
+
+        Raises
+        ------
+        InvalidArgument
+            A share outside 0..1, or a store opened read-only and no dry run.
+        DiskError, EngineClosed
+            What was committed until then stays so; the next run goes on.
+        """
+        asked = _Asked(rules, Pins(pins), now_ns, uptime_ns, share, force)
+        if dry_run:
+            self._check_open("plan expiry")
+            return self._expire(asked, None)
+        self._check_writable("expire")
+        with self._upkeep_lock:
+            return self._expire(asked, pace)
+
+    def horizons(self) -> Mapping[str, int]:
+        """Per retention class the time from which its history is complete, where rows have gone."""
+        facts: Any = self._flusher.facts.get(FACT, {})
+        return dict(facts.get("horizons", {}))
+
+    def _expire(self, asked: _Asked, pace: Pace | None) -> ExpiryReport:
+        uptime_ns = asked.uptime_ns
+        with self._lock:
+            streams = dict(self._state.streams.by_id)
+            live = self._state.segments  # held, so that no file goes while it is read
+            ledger = self._ledger
+            if ledger is None:
+                facts: Any = self._flusher.facts.get(FACT, {})
+                ledger = self._ledger = Ledger.load(facts.get("ledger", []), uptime_ns)
+        names = sorted({info.retention_class for info in streams.values()})
+        place = {name: number for number, name in enumerate(names)}
+        class_of = np.zeros(max(streams, default=0) + 1, np.int64)
+        for stream_id, info in streams.items():
+            class_of[stream_id] = place[info.retention_class]
+        candidates = self._examine(live, names, class_of, asked)
+        plan = plan_expiry(
+            candidates,
+            asked.rules,
+            now_ns=asked.now_ns,
+            share=asked.share,
+            spent=ledger.spent(uptime_ns),
+            force=asked.force,
+        )
+        run = _Run(streams, asked.pins, plan)
+        going = [c for c in candidates if plan.free_rows(c)]
+        damaged = self._damaged(going)
+        dropped = [c for c in going if plan.free_rows(c) == c.info.rows]
+        rewritten = [c for c in going if plan.free_rows(c) < c.info.rows]
+        if pace is not None:
+            facts = self._facts_after(plan, ledger, uptime_ns)
+            failed = self._perform(run, going, facts, asked.now_ns, pace)
+            damaged |= {c.info.path for c in failed if c in rewritten}
+            dropped = [c for c in dropped if c not in failed]
+            rewritten = [c for c in rewritten if c not in failed]
+        done = {c.info.id for c in (*dropped, *rewritten)}
+        damaged |= {c.info.path for c in candidates if c.info.id in self._unreadable}
+        return ExpiryReport(
+            dry_run=pace is None,
+            forced=asked.force,
+            now_ns=asked.now_ns,
+            classes=class_reports(candidates, plan, done, self.horizons()),
+            dropped=tuple(c.info.path for c in dropped),
+            rewritten=tuple(c.info.path for c in rewritten),
+            damaged=tuple(sorted(damaged)),
+            held=plan.held,
+        )
+
+    def _damaged(self, going: Sequence[Candidate]) -> set[str]:
+        """Paths of those that are known not to be whole."""
+        known = {finding.path for finding in self._found.list()}
+        return {c.info.path for c in going if c.damaged or c.info.path in known}
+
+    # Looking through
+
+    def _examine(
+        self, live: Sequence[SegmentInfo], names: list[str], class_of: Int64Array, asked: _Asked
+    ) -> list[Candidate]:
+        """Look through segments; what has not changed since the last run is remembered."""
+        pins, horizon = asked.pins, _horizon(asked)
+        stamp = hash((tuple(names), class_of.tobytes(), pins.stamp))
+        found: dict[int, tuple[int, Candidate]] = {}
+        for info in live:
+            known = self._examined.get(info.id)
+            if info.first >= horizon:
+                known = (0, _unread(info, Pins()))  # too young for any rule: no need to look
+            elif known is None or known[0] != stamp:
+                directory = self._reader.directory(info)
+                if directory is None or _strange(directory, class_of):
+                    known = (stamp, _unread(info, pins, damaged=True))
+                else:
+                    known = (stamp, self._look_through(directory, names, class_of, pins))
+            found[info.id] = known
+        self._examined = found
+        self._unreadable &= frozenset(found)
+        return [
+            _left_alone(candidate) if candidate.info.id in self._unreadable else candidate
+            for _, candidate in found.values()
+        ]
+
+    def _look_through(
+        self, directory: Directory, names: list[str], class_of: Int64Array, pins: Pins
+    ) -> Candidate:
+        table, info = directory.table, directory.info
+        classes = class_of[table["run_stream"]]
+        rows = table["run_rows"].astype(np.int64)
+        pinned = np.zeros(len(rows), np.int64)
+        if pins.touches(info.first, info.last):
+            pinned = self._pinned(directory, pins)
+        parts = []
+        for number in np.unique(classes).tolist():
+            own = classes == number
+            first, last = table["run_first"][own].min(), table["run_last"][own].max()
+            held = int(rows[own].sum())
+            parts.append(Part(names[number], int(first), int(last), held, int(pinned[own].sum())))
+        return Candidate(info, tuple(parts))
+
+    def _pinned(self, directory: Directory, pins: Pins) -> Int64Array:
+        """How many rows of each run are pinned."""
+        table = directory.table
+        columns = ("run_stream", "run_first", "run_last", "run_rows", "run_block", "run_start")
+        found = np.zeros(len(table["run_rows"]), np.int64)
+        for run, facts in enumerate(zip(*(table[c].tolist() for c in columns), strict=True)):
+            stream_id, first, last, rows, number, start = facts
+            if not pins.overlaps(stream_id, first, last):
+                continue
+            found[run] = rows  # a block that cannot be read is not let go on a guess
+            if not pins.covers(stream_id, first, last):
+                block = self._reader.block(directory, number)
+                if block is not None:
+                    time = block.timestamp_ns[start : start + rows]
+                    found[run] = int(pins.mask(stream_id, time).sum())
+        return found
+
+    # Doing it
+
+    def _facts_after(self, plan: ExpiryPlan, ledger: Ledger, uptime_ns: int) -> dict[str, object]:
+        """Facts that hold once the plan is done; the ledger counts it from now on."""
+        horizons = dict(self.horizons())
+        for name, cut in plan.cuts.items():
+            horizons[name] = max(cut, horizons.get(name, cut))
+        ledger.add(plan.spent, uptime_ns)
+        return {FACT: {"horizons": horizons, "ledger": ledger.store(uptime_ns)}}
+
+    def _perform(
+        self,
+        run: _Run,
+        going: Sequence[Candidate],
+        facts: dict[str, object],
+        now_ns: int,
+        pace: Pace,
+    ) -> list[Candidate]:
+        """Commit group by group; gives those that had to be left alone because of damage."""
+        failed: list[Candidate] = []
+        for group in commit_groups(going):
+            infos = [c.info for c in group if run.plan.free_rows(c) < c.info.rows]
+            try:
+                added = self._rewritten(run, infos, now_ns, pace)
+            except CorruptData as error:
+                place = str(error.facts.get("path") or infos[0].path)
+                self._found.add(place, 0, f"cannot expire: {error}")
+                self._unreadable |= {c.info.id for c in group}
+                failed.extend(group)
+                continue
+            try:
+                self._flusher.replace([c.info.id for c in group], added, facts=facts)
+            except BaseException:
+                self._give_up(added)
+                raise
+            finally:
+                self._state.live.release([info.id for info in added])
+        if not going:
+            self._store_age(facts)
+        return failed
+
+    def _store_age(self, facts: dict[str, object]) -> None:
+        """Nothing went: let the ledger on disk grow older, an hour at a time."""
+        now: Any = facts[FACT]
+        old: Any = self._flusher.facts.get(FACT, {})
+        ages = [[entry[-1] for entry in told.get("ledger", [])] for told in (old, now)]
+        if len(ages[0]) != len(ages[1]) or any(
+            after - before >= _HOUR_NS // 2 for before, after in zip(*ages, strict=True)
+        ):
+            self._flusher.replace((), (), facts=facts)
+
+    def _rewritten(
+        self, run: _Run, infos: Sequence[SegmentInfo], now_ns: int, pace: Pace
+    ) -> tuple[SegmentInfo, ...]:
+        if not infos:
+            return ()
+        rewrite = Rewrite(
+            self._fs,
+            self._config,
+            self._reader,
+            incarnation=self.incarnation,
+            streams=run.streams,
+            now_ns=now_ns,
+            live=self._state.live,
+        )
+        return rewrite.run(infos, self._state.tombstones, keep=run.keep, pace=pace)
+
+    def _give_up(self, added: Iterable[SegmentInfo]) -> None:
+        for info in added:
+            if self._fs.exists(info.path):
+                self._fs.remove(info.path)
+
+
+def _horizon(asked: _Asked) -> float:
+    """Time before which some rule may ask for rows."""
+    rules = asked.rules.values()
+    if any(rule.bytes_max is not None for rule in rules):
+        return math.inf
+    return max((asked.now_ns - r.age_ns for r in rules if r.age_ns is not None), default=-math.inf)
+
+
+def _strange(directory: Directory, class_of: Int64Array) -> bool:
+    """Whether it names a stream that the store does not know."""
+    streams = directory.table["run_stream"]
+    return len(streams) == 0 or int(streams.max()) >= len(class_of)
+
+
+def _unread(info: SegmentInfo, pins: Pins, *, damaged: bool = False) -> Candidate:
+    """A segment of which nothing more is known than what the manifest says."""
+    pinned = info.rows if pins.touches(info.first, info.last) else 0
+    part = Part(info.retention_class, info.first, info.last, info.rows, pinned)
+    return Candidate(info, (part,), damaged)
+
+
+def _left_alone(candidate: Candidate) -> Candidate:
+    """The segment with every row held, since rewriting it failed."""
+    parts = (Part(p.retention_class, p.first, p.last, p.rows, p.rows) for p in candidate.parts)
+    return Candidate(candidate.info, tuple(parts), candidate.damaged)
