@@ -16,9 +16,9 @@ PAGE_BYTES = 4096
 
 _SUBSETS_OF = 5  # so many unsettled operations are taken in every combination
 _CUTS_MAX = 6  # places where one write is torn, for each unit
-_DRAWS = 3  # random sets of sectors of one write
+_DRAWS = 3  # random sets of sectors of one write, and of many operations
 _DATA = frozenset(("write", "truncate"))
-_NAMES = frozenset(("create", "rename", "remove"))
+_NAMES = frozenset(("create", "rename", "remove", "rename_directory"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def draw_states(unsettled: Unsettled, limit: int | None, seed: int) -> Iterator[
         return
     yield "everything kept", unsettled.disk(data, names)
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-    plans = [*_choices(data, names), *_tears(data, names, chance)]
+    plans = [*_choices(data, names, chance), *_tears(data, names, chance)]
     if limit is not None and len(plans) > limit - 2:
         chosen = chance.sample(range(len(plans)), max(0, limit - 2))
         plans = [plans[i] for i in sorted(chosen)]
@@ -180,7 +180,7 @@ def draw_states(unsettled: Unsettled, limit: int | None, seed: int) -> Iterator[
 _Plan = tuple[str, Operations, Operations]
 
 
-def _choices(data: Operations, names: Operations) -> Iterator[_Plan]:
+def _choices(data: Operations, names: Operations, chance: random.Random) -> Iterator[_Plan]:
     """Whole operations, kept or lost: all combinations of a few, the telling ones of many."""
     everything = sorted([*data, *names], key=lambda one: one.order)
     if len(everything) <= _SUBSETS_OF:
@@ -196,6 +196,8 @@ def _choices(data: Operations, names: Operations) -> Iterator[_Plan]:
         yield _plan(f"all but {_told(one)}: ", everything[:i] + everything[i + 1 :], tell=False)
         if 1 < i:
             yield _plan(f"all before {_told(one)}", everything[:i], tell=False)
+    for _ in range(_DRAWS):
+        yield _plan("only", [one for one in everything if chance.random() < 0.5])
 
 
 def _plan(what: str, kept: Operations, *, tell: bool = True) -> _Plan:
@@ -268,7 +270,10 @@ def _applied(content: bytes, operations: Operations) -> bytes:
 
 def _named(names: dict[str, int], operation: Operation) -> None:
     """Change names; what has become impossible without its forerunners did not happen."""
-    if operation.kind == "create":
+    if operation.kind == "rename_directory":
+        for name in [name for name in names if name.startswith(operation.path + "/")]:
+            names[operation.target + name[len(operation.path) :]] = names.pop(name)
+    elif operation.kind == "create":
         names[operation.path] = operation.inode
     elif names.get(operation.path) == operation.inode:
         del names[operation.path]

@@ -1,0 +1,277 @@
+"""The invariants of a store in one place: what was submitted and promised, against what is served.
+
+I1 what was acknowledged is there; I2 nothing is there that was never submitted; I3 times, values
+and qualities are exact to the bit; I4 nothing is there twice; I5 frames are there whole; I6 what is
+there is a prefix of each producer's frames; I7 the store opens; I9 nothing good is deleted;
+I12 a change that has an effect has its record. A state after a cut must be exactly the history up
+to some lsn, which says I2 to I6 and I12 at once; that lsn must not be before the last promise (I1).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from storage_engine.changes import Change
+from storage_engine.engine import Engine
+from storage_engine.frame import SlotKind
+from storage_engine.sample import Column
+from storage_engine.streams import StreamInfo
+from storage_engine.testing import EventRow, Model, SampleRow, plain_events, plain_samples
+
+EVERYTHING = (-(2**63), 2**63 - 1)
+
+
+class Violation(AssertionError):  # noqa: N818 - what it is
+    """A broken invariant, with its number."""
+
+
+def hold(invariant: str, condition: bool, what: str) -> None:
+    """Raise a Violation that names the invariant, unless the condition holds."""
+    if not condition:
+        raise Violation(f"{invariant}: {what}")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Everything a store says, or has to say, as plain values that compare."""
+
+    streams: dict[int, tuple]
+    producers: dict[bytes, tuple[int, int, int]]
+    bindings: dict[tuple[bytes, int], dict[int, int]]
+    samples: dict[int, list]
+    events: dict[int, list]
+    known_before: dict[int, list]
+    newest: dict[int, tuple]
+    record_times: list[int]
+
+
+@dataclass
+class Truth:
+    """The history: what was submitted under which lsn, and what was promised when.
+
+    ``position`` is a count of steps of the disk (operations of a recorded log, lines read from a
+    pipe), whatever the harness counts; a promise holds from its position on.
+    """
+
+    incarnations: list[tuple[int, bytes]] = field(default_factory=list)
+    streams: list[tuple[int, int, tuple]] = field(default_factory=list)  # lsn, id, facts
+    frames: list[tuple[int, bytes, tuple[int, int, int], bool]] = field(default_factory=list)
+    binds: list[tuple[int, bytes, int, dict[int, int]]] = field(default_factory=list)
+    times: list[tuple[int, int]] = field(default_factory=list)  # lsn, record time
+    rows: list[tuple[int, int]] = field(default_factory=list)  # lsn, rows in its frame
+    model: Model = field(default_factory=Model)
+    promised: list[tuple[int, int]] = field(default_factory=list)  # position, lsn
+    begun: list[tuple[int, int]] = field(default_factory=list)  # position, lsn
+    _at: dict[int, Told] = field(default_factory=dict)
+
+    def stream(self, lsn: int, info: StreamInfo) -> None:
+        """A stream was created, or is another from here on."""
+        self.streams.append((lsn, info.id, facts_of(info)))
+
+    def change(self, lsn: int, into: int, change: Change, time_ns: int) -> None:
+        """History was changed."""
+        self.model.change(lsn, change, into)
+        values = (str(change.verb), change.stream_id, change.start_ns, change.end_ns)
+        row = EventRow(
+            0,
+            time_ns,
+            lsn.to_bytes(16, "big"),
+            (*values, change.principal, change.reason, change.comment),
+        )
+        self.model.append(lsn, (), [row], slots={0: into}, observed=False)
+        self.times.append((lsn, time_ns))
+        self.rows.append((lsn, 1))
+
+    def bind(self, lsn: int, producer_id: bytes, epoch: int, slots: dict[int, int]) -> None:
+        """Slots were bound."""
+        self.binds.append((lsn, producer_id, epoch, dict(slots)))
+
+    def frame(
+        self,
+        lsn: int,
+        producer_id: bytes,
+        state: tuple[int, int, int],
+        samples: Sequence[SampleRow],
+        events: Sequence[EventRow],
+        *,
+        slots: dict[int, int],
+        observed: bool,
+        one_shot: bool = False,
+    ) -> None:
+        """A frame was taken; ``state`` is (epoch, sequence, crc)."""
+        self.frames.append((lsn, producer_id, state, one_shot))
+        self.rows.append((lsn, len(samples) + len(events)))
+        self.model.append(lsn, samples, events, slots=slots, observed=observed)
+
+    def submit(self, position: int, lsn: int) -> None:
+        """Up to this lsn all was submitted, at this position at the earliest."""
+        self.begun.append((position, lsn))
+
+    def promise(self, position: int, lsn: int) -> None:
+        """Up to this lsn all was acknowledged."""
+        self.promised.append((position, lsn))
+
+    def promised_at(self, position: int) -> int:
+        """Newest lsn acknowledged by then."""
+        return max((lsn for when, lsn in self.promised if when <= position), default=0)
+
+    def submitted_at(self, position: int) -> int:
+        """Newest lsn submitted by then."""
+        return max((lsn for when, lsn in self.begun if when <= position), default=0)
+
+    def at(self, lsn: int) -> Told:
+        """What a store has to say that holds everything up to ``lsn``, and nothing else."""
+        told = self._at.get(lsn)
+        if told is None:
+            told = self._at[lsn] = self._tell(lsn)
+        return told
+
+    def _tell(self, lsn: int) -> Told:
+        streams = {stream: facts for when, stream, facts in self.streams if when <= lsn}
+        producers = {name: state for when, name, state, _ in self.frames if when <= lsn}
+        told = Told(streams, producers, self._bindings(lsn), {}, {}, {}, {}, [])
+        removed = [entry for entry in self.model.removed if entry[0] <= lsn]
+        rules = {stream: facts[-1] for stream, facts in streams.items()}
+        model = Model(self.model.samples, self.model.events, removed, rules)
+        for stream, (_, kind, columns, *_) in streams.items():
+            if kind is SlotKind.SERIES:
+                told.samples[stream] = model.read(stream, *EVERYTHING, lsn, every=True)
+                last = model.read(stream, *EVERYTHING, lsn)[-1:]
+                told.newest[stream] = last[0][:3] if last else ()
+                told.known_before[stream] = model.read(stream, *EVERYTHING, before(lsn))
+            else:
+                told.events[stream] = _widened(model, stream, columns, lsn)
+        told.record_times.extend(time for when, time in self.times if when <= lsn)
+        return told
+
+    def _bindings(self, lsn: int) -> dict[tuple[bytes, int], dict[int, int]]:
+        """What slots mean; a frame retires those of older epochs, a one-shot frame its own."""
+        bound: dict[tuple[bytes, int], dict[int, int]] = {}
+        steps: list[tuple] = [*self.binds, *self.frames]
+        for when, name, *facts in sorted(steps, key=lambda step: step[0]):
+            if when > lsn:
+                break
+            if isinstance(facts[0], int):
+                bound.setdefault((name, facts[0]), {}).update(facts[1])
+                continue
+            (epoch, _, _), one_shot = facts
+            old = [key for key in bound if key[0] == name and key[1] < epoch + one_shot]
+            for key in old:
+                del bound[key]
+        return bound
+
+    def rows_upto(self, lsn: int) -> int:
+        """Rows in frames up to an lsn."""
+        return sum(count for when, count in self.rows if when <= lsn)
+
+
+def before(lsn: int) -> int:
+    """An lsn of the past, for reads as known at it."""
+    return lsn * 2 // 3
+
+
+def facts_of(info: StreamInfo) -> tuple:
+    """What a stream is, beside its id."""
+    return info.uuid, info.kind, tuple(info.columns), info.retention_class, info.duplicates
+
+
+def _widened(model: Model, stream: int, columns: Sequence[Column], lsn: int) -> list:
+    """Events as the stream's present columns show them: null where they had none."""
+    found = model.read_events(stream, *EVERYTHING, lsn, conflicts=True)
+    return [
+        (time, key, values + (None,) * (len(columns) - len(values)), at)
+        for time, key, values, at in found
+    ]
+
+
+def tell(engine: Engine, truth: Truth) -> Told:
+    """Ask a store for everything it knows of the truth's streams and producers."""
+    told = Told({}, {}, {}, {}, {}, {}, {}, [])
+    past = before(engine.durable_lsn)
+    for stream, info in engine.streams().items():
+        told.streams[stream] = facts_of(info)
+        if info.kind is SlotKind.SERIES:
+            found = engine.read(stream, *EVERYTHING, all_revisions=True)
+            told.samples[stream] = plain_samples(found)
+            told.newest[stream] = _newest(engine, stream)
+            found = engine.read(stream, *EVERYTHING, known_at_lsn=past)
+            told.known_before[stream] = plain_samples(found)
+        else:
+            events = engine.read_events(stream, *EVERYTHING, conflicts=True)
+            told.events[stream] = plain_events(events)
+    for name in {name for _, name, _, _ in truth.frames}:
+        state = engine.producer(name)
+        if state is not None:
+            told.producers[name] = (state.epoch, state.sequence, state.crc)
+    for name, epoch in {(name, epoch) for _, name, epoch, _ in truth.binds}:
+        slots = dict(engine.bindings(name, epoch))
+        if slots:
+            told.bindings[name, epoch] = slots
+    lsns = [lsn for lsn, _ in truth.times if lsn <= engine.durable_lsn]
+    told.record_times.extend(engine.record_time_ns(lsn) for lsn in lsns)
+    return told
+
+
+def _newest(engine: Engine, stream: int) -> tuple:
+    last = engine.previous(stream, EVERYTHING[1])
+    latest = engine.latest([stream])
+    shown = plain_samples(last)
+    hold("I3", bool(shown) == bool(latest.present[0]), f"latest of {stream} and its rows differ")
+    if not shown:
+        return ()
+    time, quality, value, _ = shown[0]
+    same = (time, quality) == (int(latest.timestamp_ns[0]), int(latest.quality[0]))
+    hold("I3", same, f"latest of stream {stream} is not its last row")
+    return time, quality, value
+
+
+def differences(want: Told, found: Told) -> Iterator[str]:
+    """Where two tellings differ, in words short enough to read."""
+    for name in Told.__dataclass_fields__:
+        one, other = getattr(want, name), getattr(found, name)
+        if one == other:
+            continue
+        if isinstance(one, list):
+            yield f"{name}: got {other}, want {one}"
+            continue
+        for key in sorted({*one, *other}, key=repr):
+            a, b = one.get(key), other.get(key)
+            if a != b and isinstance(a, list) and isinstance(b, list):
+                missing, extra = [r for r in a if r not in b], [r for r in b if r not in a]
+                yield f"{name} of {key}: missing {missing[:3]}, too many {extra[:3]}, of {len(a)}"
+            elif a != b:
+                yield f"{name} of {key}: got {b}, want {a}"
+
+
+def check_open(engine: Engine, truth: Truth, what: str, *, damaged: bool = False) -> int:
+    """Hold an open store against the history; gives the lsn up to which it holds it.
+
+    Raises
+    ------
+    Violation
+        With the invariant's number.
+    """
+    lsn = engine.durable_lsn
+    hold("I8", damaged or not engine.findings(), f"damage without damage: {engine.findings()[:2]}")
+    last = max((lsn for _, lsn in truth.begun), default=0)
+    hold("I2", lsn <= last, f"lsn {lsn} was never given out, {last} is the last; {what}")
+    want, found = truth.at(lsn), tell(engine, truth)
+    if want != found:
+        told = "; ".join(list(differences(want, found))[:4])
+        raise Violation(f"I2 to I6 at lsn {lsn}: {told}; {what}")
+    stats = engine.stats()
+    held, sent = stats.segment_rows + stats.head_rows, truth.rows_upto(lsn)
+    hold("I4", held <= sent, f"{held} rows are held of {sent} that were sent; {what}")
+    return lsn
+
+
+def check_promises(truth: Truth, lsn: int, position: int, what: str) -> None:
+    """I1, and I2 in time: what was acknowledged by then is there, and nothing of the future."""
+    promised, submitted = truth.promised_at(position), truth.submitted_at(position)
+    hold("I1", lsn >= promised, f"got history up to {lsn}, {promised} was acknowledged; {what}")
+    hold("I2", lsn <= submitted, f"got lsn {lsn}, only {submitted} had been submitted; {what}")
+
+
+def check_incarnation(truth: Truth, engine: Engine, position: int, what: str) -> None:
+    """A store that was once open keeps its incarnation."""
+    known = [name for when, name in truth.incarnations if when <= position]
+    hold("I1", not known or engine.incarnation == known[-1], f"another incarnation; {what}")

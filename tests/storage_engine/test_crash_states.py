@@ -1,0 +1,79 @@
+"""The engine after a power cut: every legal disk of a whole story holds what was acknowledged."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage_engine.recording import RecordingFileSystem
+
+sys.path.insert(0, str(Path(__file__).parent))
+import crash_story
+from crash_harness import (
+    Checked,
+    check_states,
+    check_with_two_processes,
+    recovers_from_cuts_in_recovery,
+)
+
+ORDINARY_DISKS = 1_500
+SLOW_DISKS = 20_000
+
+
+def told() -> tuple[crash_story.Story, RecordingFileSystem]:
+    """The story on a disk of its own."""
+    fs = RecordingFileSystem()
+    return crash_story.play(fs), fs
+
+
+def test_disks_drawn_from_every_moment_hold_what_was_acknowledged(record_property):
+    """I1 to I7: nothing lost, invented, altered, doubled or torn; the store opens and goes on."""
+    story, fs = told()
+
+    checked = check_states(story, fs, limit=5)
+
+    record_property("states", checked.told())
+    assert len(checked.disks) >= ORDINARY_DISKS, checked.told()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_thousand_disks_hold_what_was_acknowledged(record_property):
+    """All moments, all plans, several draws of those that are drawn."""
+    story, fs = told()
+
+    checked = check_with_two_processes(story, fs, range(4))
+
+    record_property("states", checked.told())
+    print(checked.told())
+    assert len(checked.disks) >= SLOW_DISKS, checked.told()
+
+
+def cuts_in_recovery(parts: int, limit: int, depth: int) -> Checked:
+    """Cut a sample of the disks again while they are opened."""
+    story, fs = told()
+    checked = Checked()
+    for moment in range(fs.position % parts, fs.position + 1, parts):
+        for what, disk in fs.crash_states(moment, limit=limit, seed=moment):
+            recovers_from_cuts_in_recovery(
+                story, disk, what, depth=depth, limit=limit, checked=checked
+            )
+    return checked
+
+
+def test_a_cut_while_recovering_changes_nothing():
+    """Recovery writes, too."""
+    checked = cuts_in_recovery(parts=36, limit=3, depth=1)
+
+    assert len(checked.disks) > 100, checked.told()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_three_cuts_while_recovering_change_nothing(record_property):
+    """A cut while recovering from a cut while recovering from a cut."""
+    checked = cuts_in_recovery(parts=24, limit=3, depth=3)
+
+    record_property("states", checked.told())
+    print(checked.told())
+    assert len(checked.disks) > 2_000, checked.told()
