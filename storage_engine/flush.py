@@ -19,9 +19,9 @@ from storage_engine.revisions import drop_certain, drop_redelivered
 from storage_engine.sample import Int64Array, UInt32Array
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.live import LiveSegments
-from storage_engine.segment.partition import partition_codes, partition_name
+from storage_engine.segment.partition import DAY_NS, partition_codes, partition_name
 from storage_engine.segment.writer import SegmentWriter
-from storage_engine.state import Frozen
+from storage_engine.state import NEVER_NS, Frozen, grown
 from storage_engine.streams import StreamInfo
 from storage_engine.table import json_column
 from storage_engine.tombstones import Tombstones, erased, without_erased
@@ -75,6 +75,9 @@ class SegmentFlush:
         Decides how wide partitions are.
     live : LiveSegments
         Gives ids; the caller releases :attr:`ids` after the commit.
+    flushed_ns : int64, shape (streams,)
+        Newest time of each stream in segments; rows at or before it get segments of their own, so
+        that those in order never overlap. What it is after this flush: :attr:`flushed_ns`.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class SegmentFlush:
         types: np.ndarray[tuple[int], np.dtype[np.uint8]],
         now_ns: int,
         live: LiveSegments,
+        flushed_ns: Int64Array,
     ) -> None:
         self._fs = fs
         self._config = config
@@ -95,6 +99,8 @@ class SegmentFlush:
         self._types = types
         self._now_ns = now_ns
         self._live = live
+        self._before_ns = grown(flushed_ns, len(types))
+        self.flushed_ns = self._before_ns.copy()
         self.ids: list[int] = []
         self._targets: dict[int, _Target] = {}
         self._finished: list[SegmentInfo] = []
@@ -150,7 +156,9 @@ class SegmentFlush:
         if len(rows) == 0:
             return
         partition = partition_codes(rows.timestamp_ns, self._now_ns)
-        codes: Int64Array = partition * _CLASSES + self._class_of[stream]
+        late = rows.timestamp_ns <= self._before_ns[stream]
+        self._note_flushed(stream, rows.timestamp_ns)
+        codes: Int64Array = (partition * _CLASSES + self._class_of[stream]) * 2 + late
         first = int(codes[0])
         if (codes == first).all():
             self._target(first).add(stream, rows, self._config.block_rows)
@@ -159,16 +167,25 @@ class SegmentFlush:
             mask = codes == code
             self._target(code).add(stream[mask], rows.take(mask), self._config.block_rows)
 
+    def _note_flushed(self, stream: UInt32Array, time: Int64Array) -> None:
+        # A time far ahead would make everything behind it late.
+        near = np.where(time <= self._now_ns + DAY_NS, time, NEVER_NS)
+        starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
+        ids, last = stream[starts], np.maximum.reduceat(near, starts)
+        self.flushed_ns[ids] = np.maximum(self.flushed_ns[ids], last)
+
     def _target(self, code: int) -> _Target:
         target = self._targets.get(code)
         if target is None:
             self.ids.append(self._live.allocate())
+            place = code // 2
             writer = SegmentWriter(
                 self._fs,
                 self._incarnation,
                 self.ids[-1],
-                partition_name(code // _CLASSES),
-                self._classes[code % _CLASSES],
+                partition_name(place // _CLASSES),
+                self._classes[place % _CLASSES],
+                late=bool(code % 2),
             )
             target = self._targets[code] = _Target(writer)
         return target
@@ -208,6 +225,7 @@ def manifest_of(
     streams: Sequence[StreamInfo],
     next_segment_id: int,
     facts: Mapping[str, object],
+    flushed_ns: Int64Array,
 ) -> Manifest:
     """Describe the store as of a frozen head that is in segments now.
 
@@ -223,6 +241,8 @@ def manifest_of(
     next_segment_id : int
     facts : mapping of str to object
         What jobs want kept; see docs/format/manifest.md.
+    flushed_ns : int64, shape (streams,)
+        Newest time of each stream in segments.
 
     Returns
     -------
@@ -233,6 +253,7 @@ def manifest_of(
     counters = {"next_segment_id": next_segment_id, "next_stream_id": next_stream_id}
     table = {
         **stream_table(streams),
+        "stream_flushed": grown(flushed_ns, next_stream_id)[[info.id for info in streams]],
         **producer_columns(frozen.states, frozen.bound),
         **newest_table(frozen.newest, frozen.texts),
         "time_lsn": lsn,

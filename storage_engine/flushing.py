@@ -20,6 +20,7 @@ from storage_engine.manifest import (
     store_manifest,
 )
 from storage_engine.recovery import Found
+from storage_engine.sample import Int64Array
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.state import Frozen, State
 from storage_engine.streams import StreamInfo
@@ -67,6 +68,7 @@ class Flusher:
         self._holds: list[int] = []
         self.facts: Mapping[str, object] = _facts_of(found.manifest)
         self.generation = found.generation
+        self.bytes_written = 0  # into segments
 
     @property
     def checkpoint_lsn(self) -> int:
@@ -196,6 +198,27 @@ class Flusher:
                     newest.mark_stale(stale)
             self._committed(manifest)
 
+    def forget(self, wal: Wal) -> None:
+        """Let no kept generation and no log file hold more than what is live.
+
+        Raises
+        ------
+        DiskError, CorruptData, EngineClosed
+            It can be tried again.
+        """
+        for _ in range(KEPT):
+            self.flush(wal)
+            self.replace((), ())
+        wal.rotate()
+        with self.running:
+            self.cut_log(wal)
+        wal.drop_spare()
+
+    def named(self) -> set[int]:
+        """Ids of the segments that kept generations name."""
+        with self.running:
+            return {info.id for manifest in self._kept for info in manifest.segments}
+
     def _read_newest(self) -> Manifest:
         path = self.manifest_path
         file = self._fs.open_read(path)
@@ -231,15 +254,20 @@ class Flusher:
             types=types,
             now_ns=self._clock.now_ns(),
             live=state.live,
+            flushed_ns=state.flushed_ns,
         )
         try:
             segments = flush.run(frozen)
-            self._commit_segments(frozen, segments, list(streams.values()))
+            self._commit_segments(frozen, segments, list(streams.values()), flush.flushed_ns)
         finally:
             state.live.release(flush.ids)
 
     def _commit_segments(
-        self, frozen: Frozen, segments: Sequence[SegmentInfo], streams: list[StreamInfo]
+        self,
+        frozen: Frozen,
+        segments: Sequence[SegmentInfo],
+        streams: list[StreamInfo],
+        flushed_ns: Int64Array,
     ) -> None:
         state = self._state
         self.generation += 1
@@ -251,10 +279,13 @@ class Flusher:
             streams=streams,
             next_segment_id=state.live.next_id,
             facts=self.facts,
+            flushed_ns=flushed_ns,
         )
         store_manifest(self._fs, manifest)
         with self._lock:  # readers see the rows in one place, never in both or neither
             state.frozen = state.frozen[1:]
+            state.flushed_ns = flushed_ns
+            self.bytes_written += sum(info.size for info in segments)
             state.live.use(manifest.segments)
         self._committed(manifest)
 

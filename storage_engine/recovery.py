@@ -29,7 +29,7 @@ from storage_engine.producers import ids_of
 from storage_engine.reads import Window, read_samples
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.reader import SegmentReader
-from storage_engine.state import Pending, PendingChange, State
+from storage_engine.state import Pending, PendingChange, State, grown
 from storage_engine.streams import Duplicates, stream_from_json
 from storage_engine.table import Table, decode_table, encode_table, read_json
 from storage_engine.tombstones import read_tombstones
@@ -109,6 +109,9 @@ def _load_manifest(manifest: Manifest, state: State) -> None:
         if info.duplicates is Duplicates.FIRST:
             state.newest.flags[info.id] |= FIRST
     state.tombstones = read_tombstones(table)
+    if "stream_flushed" in table:
+        state.flushed_ns = grown(state.flushed_ns, state.streams.id_end)
+        state.flushed_ns[table["stream_id"]] = table["stream_flushed"]
     state.live.use(manifest.segments)
     state.live.next_id = max(state.live.next_id, manifest.counter("next_segment_id"))
     state.applied_lsn = manifest.checkpoint_lsn

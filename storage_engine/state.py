@@ -24,6 +24,14 @@ from storage_engine.streams import Duplicates, StreamInfo, StreamTable
 from storage_engine.tombstones import Tombstone, Tombstones
 
 _NS_PER_MS = 1_000_000
+NEVER_NS = -(2**63)
+
+
+def grown(times: Int64Array, streams: int) -> Int64Array:
+    """Copy a column of times per stream, with room for ids below ``streams``, which have none."""
+    out = np.full(max(streams, len(times)), NEVER_NS, np.int64)
+    out[: len(times)] = times
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,7 @@ class State:
         self.frozen: tuple[Frozen, ...] = ()
         self.live = LiveSegments()
         self.tombstones = Tombstones()
+        self.flushed_ns = grown(np.empty(0, np.int64), 64)  # newest time per stream in segments
         self.pending: deque[Pending | PendingChange] = deque()
         self.pending_rows = 0
         self.pending_bytes = 0
