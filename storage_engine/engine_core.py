@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from storage_engine.clock import Clock
+from storage_engine.compaction import Compacting
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError, EngineClosed, InvalidArgument, LowDisk
 from storage_engine.filesystem import FileSystem, Lock
@@ -56,6 +57,7 @@ class EngineCore:
         self._lock = threading.RLock()
         self._events_lock = threading.Lock()
         self._upkeep_lock = threading.Lock()
+        self._compaction = Compacting()
         self._found = Findings(config.findings_max)
         self._reader = SegmentReader(fs, config, self._found)
         self._state = State(config)
