@@ -21,7 +21,7 @@ class Checked:
     """What was checked: states with their moments, and distinct disks with what they hold."""
 
     states: int = 0
-    disks: dict[bytes, int] = field(default_factory=dict)
+    disks: dict[bytes, invariants.Holds] = field(default_factory=dict)
     deeper: int = 0
 
     def add(self, other: "Checked") -> None:
@@ -35,18 +35,20 @@ class Checked:
         return f"{self.states} states, {len(self.disks)} distinct, {self.deeper} written to"
 
 
-def check_disk(story: Story, disk: RecordingFileSystem, what: str, position: int) -> int:
-    """Open a disk and check all; gives the lsn up to which it holds history."""
+def check_disk(
+    story: Story, disk: RecordingFileSystem, what: str, position: int
+) -> invariants.Holds:
+    """Open a disk and check all; gives how much of history it holds."""
     try:
         engine = Engine.open(disk, story.config, story.clock)
     except Exception as error:
         raise invariants.Violation(f"I7: cannot open: {error!r}; {what}") from error
     try:
-        lsn = invariants.check_open(engine, story.truth, what)
+        holds = invariants.check_open(engine, story.truth, what)
         invariants.check_incarnation(story.truth, engine, position, what)
     finally:
         engine.close()
-    return lsn
+    return holds
 
 
 def check_states(
@@ -69,14 +71,14 @@ def check_states(
     for moment in range(fs.position + 1) if moments is None else moments:
         for what, disk in fs.crash_states(moment, limit=limit, seed=seed):
             digest = disk.digest()
-            lsn = result.disks.get(digest)
-            if lsn is None:
-                lsn = check_disk(story, disk, what, moment)
-                result.disks[digest] = lsn
+            holds = result.disks.get(digest)
+            if holds is None:
+                holds = check_disk(story, disk, what, moment)
+                result.disks[digest] = holds
                 if len(result.disks) % _DEEPER == 0:
                     goes_on(story, disk, what)
                     result.deeper += 1
-            invariants.check_promises(story.truth, lsn, moment, what)
+            invariants.check_promises(story.truth, holds, moment, what)
             result.states += 1
     return result
 
@@ -156,16 +158,16 @@ def recovers_from_cuts_in_recovery(
     """Cut the power while a disk is opened, and again while that is opened, ``depth`` times."""
     before = disk.crashed_at
     assert before is not None
-    lsn = check_disk(story, disk, what, before)
-    invariants.check_promises(story.truth, lsn, before, what)
-    checked.disks[disk.digest()] = lsn
+    digest = disk.digest()  # before recovery writes to it
+    holds = checked.disks[digest] = check_disk(story, disk, what, before)
+    invariants.check_promises(story.truth, holds, before, what)
     if not depth:
         return
     for inner, again in disk.crash_states(limit=limit, seed=depth):
         checked.states += 1
         if again.digest() in checked.disks:
             same = checked.disks[again.digest()]
-            invariants.hold("I1", same == lsn, f"{what}; then {inner}")
+            invariants.hold("I1", same == holds, f"{what}; then {inner}")
             continue
         again.crashed_at = before
         told = f"{what}; then {inner}"

@@ -1,4 +1,4 @@
-"""One story that uses everything the engine can do, as a list of steps, each told to the truth."""
+"""An engine in use: every call is told to the truth. What is called in which order: crash_steps."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -7,15 +7,24 @@ from dataclasses import dataclass, field
 import invariants
 import numpy as np
 
+from storage_engine.bulk import BulkRows
 from storage_engine.changes import CHANGES_UUID, Change, Verb
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.filesystem import FileSystem
 from storage_engine.frame import FLAG_OBSERVED, FLAG_ONE_SHOT, Frame, SlotKind
-from storage_engine.recording import RecordingFileSystem
+from storage_engine.retention import Pin, Rule
 from storage_engine.sample import Column, ValueType
 from storage_engine.streams import Duplicates
-from storage_engine.testing import DAY_NS, SECOND_NS, EventRow, Producer, SampleRow, SetClock
+from storage_engine.testing import (
+    DAY_NS,
+    SECOND_NS,
+    EventRow,
+    Producer,
+    SampleRow,
+    SetClock,
+    column_of,
+)
 
 CONFIG = EngineConfig(
     head_bytes_max=1 << 16,
@@ -243,6 +252,38 @@ class Story:
         self.clock.time_ns += _TICK_NS
         self.engine.flush()
 
+    def bring(self, samples: Sequence[SampleRow]) -> None:
+        """Import rows of one slot past the log."""
+        slot, value_type = samples[0].slot, samples[0].type
+        part = BulkRows(
+            self.slots[slot],
+            np.array([row.time_ns for row in samples], np.int64),
+            np.array([row.quality for row in samples], np.uint32),
+            None,
+            (column_of(value_type, [row.value for row in samples]),),
+        )
+        place = len(self.truth.imports) + 1
+        with self.logging() as used:
+            self.engine.bulk_import(invariants.IMPORT, place, [part])
+        self.truth.imported(self.position(), used[-1], samples, self.slots)
+        self.truth.times.append((used[-1], self.clock.time_ns))
+
+    def expire(self, retention_class: str, age_ns: int) -> None:
+        """Let old rows of a class go, but for a pinned window."""
+        self.flush()
+        now = self.clock.time_ns
+        stream = self.slots[COUNTS]
+        pinned = (stream, now - 101 * DAY_NS, now - 99 * DAY_NS)
+        expiry = invariants.Expiry(
+            self.position(), retention_class, now - age_ns, self.engine.durable_lsn, pinned
+        )
+        self.truth.expiries.append(expiry)
+        pin = Pin(frozenset((stream,)), *pinned[1:])
+        rules = {retention_class: Rule(age_ns=age_ns)}
+        report = self.engine.expire(rules, [pin], now_ns=now, uptime_ns=now, share=1)
+        assert report.dropped or report.rewritten, "the story has rows to let go"
+        expiry.done = self.position()
+
     def look(self) -> None:
         """Open read-only beside the writer: it changes nothing, and shows the same."""
         beside = Engine.open(self.fs, self.config, self.clock, read_only=True)
@@ -250,142 +291,3 @@ class Story:
             invariants.check_open(beside, self.truth, "read-only, beside the writer")
         finally:
             beside.close()
-
-
-def _begin(story: Story) -> None:
-    story.create(FLOATS, ValueType.FLOAT64)
-    story.create(STATES, ValueType.SYMBOL)
-    story.create(EVENTS, None)
-    story.create(COUNTS, ValueType.INT64, "short")
-    story.create(BLOBS, ValueType.BYTES)
-
-
-def _first_frames(story: Story) -> None:
-    story.mixed()
-    story.mixed(observed=False)
-
-
-def _unacknowledged(story: Story) -> None:
-    story.mixed()
-    story.mixed(wait=False)
-    story.mixed(wait=False, observed=False)
-
-
-def _acknowledged(story: Story) -> None:
-    story.mixed(observed=False)
-
-
-def _rejected(story: Story) -> None:
-    now = story.clock.time_ns
-    rows = [SampleRow(FLOATS, ValueType.FLOAT64, now + k, k / 7) for k in range(4)]
-    story.append(rows, rejected=[1, 2])
-
-
-def _one_shot(story: Story) -> None:
-    rows = [SampleRow(COUNTS, ValueType.INT64, 77, 7), SampleRow(FLOATS, ValueType.FLOAT64, 7, 1.0)]
-    story.once(rows)
-
-
-def _rebind(story: Story) -> None:
-    """The tag changed: its slot means another stream, while a frame of before is on its way."""
-    story.mixed(wait=False)
-    story.create(FLOATS, ValueType.FLOAT64, "short")
-    story.mixed(wait=False)
-
-
-def _rebind_unseen(story: Story) -> None:
-    """The slot changes its meaning while neither frame is durable, and then comes the flush."""
-    old = story.slots[FLOATS]
-    story.mixed(wait=False)
-    alike = story.engine.streams()[old].columns
-    infos = story.engine.streams().values()
-    other = next(info.id for info in infos if info.id != old and info.columns == alike)
-    story.slots = {**story.slots, FLOATS: other}
-    story.bind({FLOATS: other})
-    story.mixed(wait=False)
-
-
-def _epoch(story: Story) -> None:
-    """The producer started anew: its slots are bound again."""
-    story.producer.epoch += 1
-    story.producer.sequence = 0
-    story.bind(dict(story.slots))
-    story.mixed()
-
-
-def _large(story: Story) -> None:
-    """A frame larger than a log file."""
-    now = story.clock.time_ns
-    rows = [SampleRow(BLOBS, ValueType.BYTES, now + k, bytes([k]) * 90) for k in range(60)]
-    story.append(rows)
-
-
-def _edit(story: Story) -> None:
-    """Say so first, then write the new values with authority; a deletion waits for nothing."""
-    start = SetClock().time_ns
-    story.change(Verb.EDIT, FLOATS, start, start + 1, wait=False)
-    story.append([SampleRow(FLOATS, ValueType.FLOAT64, start, 99.5)], observed=False)
-    story.change(Verb.DELETE, FLOATS, start, start + 1, wait=False)
-    story.mixed()  # tells the deleted value again
-    story.change(Verb.ANNOTATE, STATES, start, start + 1)
-
-
-def _erase(story: Story) -> None:
-    """Rows in segments and in memory; what comes behind it stays."""
-    now = story.clock.time_ns
-    story.mixed(observed=False)
-    story.change(Verb.ERASE, COUNTS, now - 101 * DAY_NS, now - 99 * DAY_NS)
-    story.change(Verb.ERASE, BLOBS, now, now + SECOND_NS, wait=False)
-    story.mixed(wait=False)
-    story.change(Verb.DELETE, EVENTS, now - 2 * SECOND_NS, now)
-
-
-def _settings(story: Story) -> None:
-    story.set(FLOATS, "long", Duplicates.FIRST)
-    story.set(COUNTS, "default", Duplicates.ALL)
-
-
-Step = Callable[[Story], None]
-# Every feature of the engine is an entry; a new one belongs here, in any place where it is legal.
-STEPS: tuple[Step, ...] = (
-    _begin,
-    _first_frames,
-    Story.flush,
-    _acknowledged,
-    _unacknowledged,
-    Story.look,
-    Story.flush,
-    _rejected,
-    Story.grow,
-    _one_shot,
-    _edit,
-    _rebind,
-    Story.flush,
-    _settings,
-    _erase,
-    _acknowledged,
-    Story.reopen,
-    _rebind_unseen,
-    Story.flush,
-    _acknowledged,
-    _edit,
-    Story.flush,
-    _epoch,
-    _large,
-    _erase,
-    Story.flush,
-    _acknowledged,
-    Story.flush,
-    _unacknowledged,
-    Story.flush,  # the last frames are in no log yet, so they may be in no manifest either
-    Story.look,
-)
-
-
-def play(fs: RecordingFileSystem, steps: Sequence[Step] = STEPS) -> Story:
-    """Tell the story on a recording disk."""
-    story = Story(fs, lambda: fs.position)
-    story.open()
-    for step in steps:
-        step(story)
-    return story

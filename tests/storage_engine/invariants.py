@@ -8,16 +8,21 @@ to some lsn, which says I2 to I6 and I12 at once; that lsn must not be before th
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from storage_engine.changes import Change
 from storage_engine.engine import Engine
 from storage_engine.frame import SlotKind
 from storage_engine.sample import Column
 from storage_engine.streams import StreamInfo
-from storage_engine.testing import EventRow, Model, SampleRow, plain_events, plain_samples
+from storage_engine.testing import EventRow, Model, SampleRow, bits, plain_events, plain_samples
 
 EVERYTHING = (-(2**63), 2**63 - 1)
+
+
+IMPORT = "fifteen years"
 
 
 class Violation(AssertionError):  # noqa: N818 - what it is
@@ -42,6 +47,22 @@ class Told:
     known_before: dict[int, list]
     newest: dict[int, tuple]
     record_times: list[int]
+    imported: int
+
+
+@dataclass
+class Expiry:
+    """A run of retention: rows of a class before a time may go, and are gone once it is done.
+
+    ``lsn`` is the last one that was in segments; ``pinned`` rows (stream, start, end) stay.
+    """
+
+    position: int
+    retention_class: str
+    before_ns: int
+    lsn: int
+    pinned: tuple[int, int, int]
+    done: int | None = None
 
 
 @dataclass
@@ -61,7 +82,9 @@ class Truth:
     model: Model = field(default_factory=Model)
     promised: list[tuple[int, int]] = field(default_factory=list)  # position, lsn
     begun: list[tuple[int, int]] = field(default_factory=list)  # position, lsn
-    _at: dict[int, Told] = field(default_factory=dict)
+    imports: list[tuple[int, int]] = field(default_factory=list)  # position when done, lsn
+    expiries: list[Expiry] = field(default_factory=list)
+    _at: dict[tuple[int, int], Told] = field(default_factory=dict)
 
     def stream(self, lsn: int, info: StreamInfo) -> None:
         """A stream was created, or is another from here on."""
@@ -102,6 +125,14 @@ class Truth:
         self.rows.append((lsn, len(samples) + len(events)))
         self.model.append(lsn, samples, events, slots=slots, observed=observed)
 
+    def imported(
+        self, position: int, lsn: int, samples: Sequence[SampleRow], slots: dict[int, int]
+    ) -> None:
+        """Rows were imported past the log, and the call has returned."""
+        self.model.append(lsn, samples, (), slots=slots, observed=True)
+        self.rows.append((lsn, len(samples)))
+        self.imports.append((position, lsn))
+
     def submit(self, position: int, lsn: int) -> None:
         """Up to this lsn all was submitted, at this position at the earliest."""
         self.begun.append((position, lsn))
@@ -118,20 +149,27 @@ class Truth:
         """Newest lsn submitted by then."""
         return max((lsn for when, lsn in self.begun if when <= position), default=0)
 
-    def at(self, lsn: int) -> Told:
-        """What a store has to say that holds everything up to ``lsn``, and nothing else."""
-        told = self._at.get(lsn)
+    def at(self, lsn: int, imported: int) -> Told:
+        """What a store has to say that holds everything up to ``lsn``, and nothing else.
+
+        ``imported`` pieces of the import are in it; they become visible by a commit of their own.
+        """
+        told = self._at.get((lsn, imported))
         if told is None:
-            told = self._at[lsn] = self._tell(lsn)
+            told = self._at[lsn, imported] = self._tell(lsn, imported)
         return told
 
-    def _tell(self, lsn: int) -> Told:
+    def _tell(self, lsn: int, imported: int) -> Told:
         streams = {stream: facts for when, stream, facts in self.streams if when <= lsn}
         producers = {name: state for when, name, state, _ in self.frames if when <= lsn}
-        told = Told(streams, producers, self._bindings(lsn), {}, {}, {}, {}, [])
+        told = Told(streams, producers, self._bindings(lsn), {}, {}, {}, {}, [], imported)
         removed = [entry for entry in self.model.removed if entry[0] <= lsn]
         rules = {stream: facts[-1] for stream, facts in streams.items()}
-        model = Model(self.model.samples, self.model.events, removed, rules)
+        hidden = {lsn for _, lsn in self.imports[imported:]}
+        held = {
+            i: [r for r in rows if r[1] not in hidden] for i, rows in self.model.samples.items()
+        }
+        model = Model(held, self.model.events, removed, rules)
         for stream, (_, kind, columns, *_) in streams.items():
             if kind is SlotKind.SERIES:
                 told.samples[stream] = model.read(stream, *EVERYTHING, lsn, every=True)
@@ -185,7 +223,8 @@ def _widened(model: Model, stream: int, columns: Sequence[Column], lsn: int) -> 
 
 def tell(engine: Engine, truth: Truth) -> Told:
     """Ask a store for everything it knows of the truth's streams and producers."""
-    told = Told({}, {}, {}, {}, {}, {}, {}, [])
+    place = engine.import_position(IMPORT)
+    told = Told({}, {}, {}, {}, {}, {}, {}, [], place if isinstance(place, int) else 0)
     past = before(engine.durable_lsn)
     for stream, info in engine.streams().items():
         told.streams[stream] = facts_of(info)
@@ -212,16 +251,12 @@ def tell(engine: Engine, truth: Truth) -> Told:
 
 
 def _newest(engine: Engine, stream: int) -> tuple:
-    last = engine.previous(stream, EVERYTHING[1])
     latest = engine.latest([stream])
-    shown = plain_samples(last)
-    hold("I3", bool(shown) == bool(latest.present[0]), f"latest of {stream} and its rows differ")
-    if not shown:
+    if not latest.present[0]:
         return ()
-    time, quality, value, _ = shown[0]
-    same = (time, quality) == (int(latest.timestamp_ns[0]), int(latest.quality[0]))
-    hold("I3", same, f"latest of stream {stream} is not its last row")
-    return time, quality, value
+    value = latest.value[0]
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(latest.timestamp_ns[0]), int(latest.quality[0]), bits(value)
 
 
 def differences(want: Told, found: Told) -> Iterator[str]:
@@ -230,7 +265,7 @@ def differences(want: Told, found: Told) -> Iterator[str]:
         one, other = getattr(want, name), getattr(found, name)
         if one == other:
             continue
-        if isinstance(one, list):
+        if not isinstance(one, dict):
             yield f"{name}: got {other}, want {one}"
             continue
         for key in sorted({*one, *other}, key=repr):
@@ -242,8 +277,18 @@ def differences(want: Told, found: Told) -> Iterator[str]:
                 yield f"{name} of {key}: got {b}, want {a}"
 
 
-def check_open(engine: Engine, truth: Truth, what: str, *, damaged: bool = False) -> int:
-    """Hold an open store against the history; gives the lsn up to which it holds it.
+@dataclass(frozen=True)
+class Holds:
+    """How much of the history a store holds: up to which lsn, imports, horizon of expiry."""
+
+    lsn: int
+    imported: int
+    horizons: tuple[tuple[str, int], ...]
+    expired: bool  # nothing is left before the horizons
+
+
+def check_open(engine: Engine, truth: Truth, what: str, *, damaged: bool = False) -> Holds:
+    """Hold an open store against the history; gives how much of it there is.
 
     Raises
     ------
@@ -254,21 +299,63 @@ def check_open(engine: Engine, truth: Truth, what: str, *, damaged: bool = False
     hold("I8", damaged or not engine.findings(), f"damage without damage: {engine.findings()[:2]}")
     last = max((lsn for _, lsn in truth.begun), default=0)
     hold("I2", lsn <= last, f"lsn {lsn} was never given out, {last} is the last; {what}")
-    want, found = truth.at(lsn), tell(engine, truth)
+    found = tell(engine, truth)
+    want = truth.at(lsn, found.imported)
+    horizons = dict(engine.horizons())
+    expired = True
+    if horizons:
+        want, found, expired = _without_expired(truth, want, found, horizons)
     if want != found:
         told = "; ".join(list(differences(want, found))[:4])
         raise Violation(f"I2 to I6 at lsn {lsn}: {told}; {what}")
     stats = engine.stats()
     held, sent = stats.segment_rows + stats.head_rows, truth.rows_upto(lsn)
     hold("I4", held <= sent, f"{held} rows are held of {sent} that were sent; {what}")
-    return lsn
+    return Holds(lsn, found.imported, tuple(sorted(horizons.items())), expired)
 
 
-def check_promises(truth: Truth, lsn: int, position: int, what: str) -> None:
+def _without_expired(
+    truth: Truth, want: Told, found: Told, horizons: dict[str, int]
+) -> tuple[Told, Told, bool]:
+    """Both tellings without rows that were free to go, and whether all of those have gone."""
+    expired, both = True, []
+    for name in ("samples", "known_before", "events"):
+        for stream, rows in getattr(want, name).items():
+            facts = want.streams[stream]
+            horizon = horizons.get(facts[3], EVERYTHING[0])
+            pins = [e.pinned[1:] for e in truth.expiries if e.pinned[0] == stream]
+            old = {
+                row
+                for row in rows
+                if row[0] < horizon and not any(a <= row[0] < b for a, b in pins)
+            }
+            lsn = max((e.lsn for e in truth.expiries if e.retention_class == facts[3]), default=0)
+            have = getattr(found, name).get(stream, [])
+            expired &= not any(row in old and row[-1] <= lsn for row in have)
+            both.append((name, stream, old))
+    tellings = []
+    for told in (want, found):
+        cut = {name: dict(getattr(told, name)) for name in ("samples", "known_before", "events")}
+        for name, stream, old in both:
+            if stream in cut[name]:
+                cut[name][stream] = [row for row in cut[name][stream] if row not in old]
+        tellings.append(replace(told, **cut))
+    return tellings[0], tellings[1], expired
+
+
+def check_promises(truth: Truth, holds: Holds, position: int, what: str) -> None:
     """I1, and I2 in time: what was acknowledged by then is there, and nothing of the future."""
-    promised, submitted = truth.promised_at(position), truth.submitted_at(position)
+    promised, submitted, lsn = truth.promised_at(position), truth.submitted_at(position), holds.lsn
     hold("I1", lsn >= promised, f"got history up to {lsn}, {promised} was acknowledged; {what}")
     hold("I2", lsn <= submitted, f"got lsn {lsn}, only {submitted} had been submitted; {what}")
+    done = sum(when <= position for when, _ in truth.imports)
+    hold("I1", holds.imported >= done, f"{holds.imported} of {done} imports are there; {what}")
+    for name, horizon in holds.horizons:
+        runs = [e for e in truth.expiries if e.retention_class == name]
+        allowed = max((e.before_ns for e in runs if e.position <= position), default=EVERYTHING[0])
+        hold("I9", horizon <= allowed, f"{name} is cut at {horizon}, not {allowed}; {what}")
+        if any(e.done is not None and e.done <= position for e in runs):
+            hold("I1", holds.expired, f"rows of {name} are back that had expired; {what}")
 
 
 def check_incarnation(truth: Truth, engine: Engine, position: int, what: str) -> None:
