@@ -6,8 +6,12 @@ import numpy as np
 
 from storage_engine.bulk import BulkRows, BulkWriter, Pace, check_rows
 from storage_engine.engine_changes import ChangeSide
+from storage_engine.frame import SlotKind
+from storage_engine.head import Captured
 from storage_engine.newest import PRESENT
+from storage_engine.sample import AnyArray
 from storage_engine.segment.layout import SegmentInfo
+from storage_engine.streams import StreamInfo, get_stream
 
 _FACT = "imports"
 
@@ -140,6 +144,39 @@ class BulkSide(ChangeSide):
         assert isinstance(held, dict), "we wrote it"
         return dict(held)
 
+    def extent(self, stream_id: int) -> tuple[int, int] | None:
+        """Times between which all rows of a stream lie, without reading them.
+
+        Parameters
+        ----------
+        stream_id : int
+
+        Returns
+        -------
+        tuple of int, or None
+            First and last time in nanoseconds, inclusive; rows that are deleted or superseded
+            count. None when there is no row.
+
+        Raises
+        ------
+        InvalidArgument, EngineClosed
+        """
+        with self._lock:
+            self._check_open("find extent")
+            self._drain()
+            info = get_stream(self._state.streams.by_id, stream_id)
+            view = self._state.view(info)
+        times = [times for captured in view.heads for times in _head_times(captured, info)]
+        for segment in view.segments:
+            directory = self._reader.directory(segment)
+            if directory is not None:
+                runs = directory.runs_of(stream_id)
+                times += [directory.table[name][runs] for name in ("run_first", "run_last")]
+        held = [part for part in times if len(part)]
+        if not held:
+            return None
+        return min(int(part.min()) for part in held), max(int(part.max()) for part in held)
+
     def import_position(self, job: str) -> object | None:
         """Where a job goes on, as its last commit said; None for one that is not known."""
         return self._import_places().get(job)
@@ -156,3 +193,10 @@ class BulkSide(ChangeSide):
             places = self._import_places()
             if places.pop(job, None) is not None:
                 self._flusher.replace((), (), facts={_FACT: places or None})
+
+
+def _head_times(captured: Captured, info: StreamInfo) -> list[AnyArray]:
+    if info.kind is SlotKind.EVENTS:
+        return [chunk.timestamp_ns for chunk in captured.events]
+    rows = captured.head.samples(captured, info.value_type)
+    return [] if rows is None else [rows.timestamp_ns]

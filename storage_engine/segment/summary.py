@@ -54,7 +54,9 @@ def summarize(rows: Rows, starts: npt.NDArray[np.intp]) -> Table:
     table["run_good"] = np.add.reduceat(good.astype(np.uint32), starts, dtype=np.uint32)
     if column.type not in STRINGS:
         _numbers(table, column, good, starts)
-        _integrals(table, time, column.value.astype(np.float64), good, starts)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            wide = column.value.astype(np.float64)
+        _integrals(table, time, wide, good, starts)
     return table
 
 

@@ -27,7 +27,7 @@ ONE_PLACE = {
     "typer": {"api/"},
     "rich": {"api/"},
     "plotly": {"api/"},
-    "pyarrow": {"api/"},
+    "pyarrow": {"api/arrow.py", "historian/transfer/arrow_files.py"},
     "sqlite3": {"historian/"},
     "prometheus_client": {"historian/metrics.py"},
     "zstandard": {"storage_engine/codec/", "connectors/replay/"},

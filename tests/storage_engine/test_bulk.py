@@ -395,3 +395,17 @@ def test_a_disk_that_refuses_leaves_all_or_nothing(number):
         if not refused and next(calls) <= after:
             return
     pytest.fail("the import has more calls than were tried")
+
+
+def test_the_extent_of_a_stream_covers_head_and_segments(store):
+    """Without reading a row of a segment."""
+    now = store.clock.time_ns
+    assert store.engine.extent(1) is None
+    store.append([SampleRow(1, ValueType.FLOAT64, now, 1.0)])
+    assert store.engine.extent(1) == (now, now)
+
+    store.bulk(1, [(1, 5, 0, 1.0), (1, 9, 0, 1.0)], [(7, b"e" * 16, ("a", 1.0))])
+
+    assert store.engine.extent(1) == (5, now)
+    assert store.engine.extent(2) is None
+    assert store.engine.extent(3) == (7, 7)

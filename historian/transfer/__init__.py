@@ -1,0 +1,1 @@
+"""History in and out in bulk: CSV, Parquet, Arrow; docs/transfer.md."""
