@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 from api.commands.collect import collect
+from api.commands.dump import dump
+from api.commands.inspect import inspect
 from api.commands.query import query
 from api.commands.replay import replay
+from api.commands.salvage import salvage
 from api.commands.serve import serve
+from api.commands.stats import stats
 from api.commands.tags import tags
 from api.commands.trace import trace
 from api.commands.verify import verify
@@ -19,5 +23,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "query": query,
     "trace": trace,
     "verify": verify,
+    "inspect": inspect,
+    "dump": dump,
+    "salvage": salvage,
+    "stats": stats,
     "version": version,
 }
