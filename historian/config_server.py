@@ -18,12 +18,20 @@ class StoreConfig:
     ----------
     path : Path
         Folder of this historian: ``engine/``, ``catalog.sqlite``, and by default token and spools.
+    compaction_bytes_per_s : int
+        Bytes that compaction may read and write in a second.
     engine : EngineConfig
         Limits of the engine; its keys stand in ``[store]`` too.
     """
 
     path: Path = Path("data")
+    compaction_bytes_per_s: int = 32 * MIB
     engine: EngineConfig = field(default_factory=EngineConfig, metadata=INLINE)
+
+    def __post_init__(self) -> None:
+        if self.compaction_bytes_per_s < 1:
+            message = f"got compaction_bytes_per_s {self.compaction_bytes_per_s}, want >= 1"
+            raise ValueError(message)
 
     @property
     def engine_path(self) -> Path:

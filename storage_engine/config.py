@@ -75,7 +75,7 @@ class EngineConfig:
     findings_max: int = 1000
     segment_bytes_max: int = 256 * MEBIBYTE
     compaction_fan_in: int = 4
-    compaction_job_bytes_max: int = 1024 * MEBIBYTE
+    compaction_job_bytes_max: int = 512 * MEBIBYTE
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

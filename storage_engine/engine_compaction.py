@@ -189,7 +189,7 @@ class CompactionSide(EngineCore):
 
     def _note(self, job: Job, outputs: Sequence[SegmentInfo], tally: _Tally) -> None:
         written = sum(info.size for info in outputs)
-        tally.jobs[job.reason] += 1
+        tally.jobs[job.reason.value] += 1
         tally.segments_read += len(job.inputs)
         tally.segments_written += len(outputs)
         tally.bytes_read += job.size_bytes
