@@ -8,10 +8,11 @@ import typer
 
 from api.console import CommandFailed, refusals, say
 from api.encoding import encode
+from api.errors import ApiError
 from api.times import parse_time
 from historian.clock import SystemClock
-from historian.tools import Filter, targets
 from historian.tools import dump as print_files
+from historian.tools import rows_between, targets
 
 
 def dump(
@@ -44,7 +45,11 @@ def dump(
 
 
 def _time(text: str, where: str) -> int | None:
-    return parse_time(text, SystemClock().now_ns(), where) if text else None
+    try:
+        return parse_time(text, SystemClock().now_ns(), where) if text else None
+    except ApiError as error:
+        message = f"{error}: got {error.got}, want {error.want}, at {where}"
+        raise CommandFailed(message) from None
 
 
 def _lsns(text: str) -> tuple[int, int] | None:
