@@ -304,6 +304,20 @@ class RealFileSystem:
         with _named("remove", path):
             self._at(path).unlink()
 
+    def link(self, src: str, dst: str) -> None:
+        """Give a file a second name; DiskError where the medium has no hard links."""
+        with _named("link", src):
+            self._at(dst).hardlink_to(self._at(src))
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory has this name."""
+        return self._at(path).is_dir()
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        with _named("remove directory", path):
+            self._at(path).rmdir()
+
     def sync_directory(self, path: str) -> None:
         """Return when the names in a directory are on stable storage."""
         self._sync_names(self._at(path), path)

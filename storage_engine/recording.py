@@ -92,7 +92,7 @@ class RecordingFileSystem:
                 self._settling = Settling(self._start)
             unsettled = self._settling.at(self.log, moment)
             for what, disk in draw_states(unsettled, limit, seed + moment):
-                state = RecordingFileSystem(disk, self.capacity_bytes)
+                state = type(self)(disk, self.capacity_bytes)
                 state.crashed_at = moment
                 yield f"after operation {moment}: {what}", state
 
