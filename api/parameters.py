@@ -3,6 +3,7 @@
 An unknown parameter is refused: a typing error must not widen a question.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import Request
@@ -55,7 +56,41 @@ class WindowParameters(Parameters):
         return parse_time(self.start, now_ns, "start"), parse_time(self.end, now_ns, "end")
 
 
-class RawParameters(WindowParameters):
+class KnownWindowParameters(WindowParameters):
+    """A window, perhaps as known at an earlier moment: a time, or an lsn."""
+
+    known_at: TimeText | None = None
+    known_at_lsn: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+    def known_lsn(self, now_ns: int, lsn_at: Callable[[int], int]) -> int | None:
+        """Lsn that the answer is to be as known at; None for all that is known.
+
+        Parameters
+        ----------
+        now_ns : int
+        lsn_at : callable
+            Record time in nanoseconds -> last lsn recorded by then.
+
+        Raises
+        ------
+        ApiError
+            ``invalid_parameter`` (400) when both are given, or the time cannot be read.
+        """
+        if self.known_at is None:
+            return self.known_at_lsn
+        if self.known_at_lsn is not None:
+            raise ApiError(
+                400,
+                "invalid_parameter",
+                "cannot answer as known at two moments",
+                got="known_at and known_at_lsn",
+                want="one of them",
+                where="known_at",
+            )
+        return lsn_at(parse_time(self.known_at, now_ns, "known_at"))
+
+
+class RawParameters(KnownWindowParameters):
     """Stored samples of one tag."""
 
     tag: Name
@@ -63,12 +98,11 @@ class RawParameters(WindowParameters):
     max_count: Annotated[int, Field(ge=1)] | None = None
     backward: bool = False
     revisions: Literal["newest", "all"] = "newest"
-    known_at_lsn: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     continuation: Annotated[str, Field(max_length=512)] | None = None
     uncertain: Literal["bad", "good"] = "bad"
 
 
-class AggregateParameters(WindowParameters):
+class AggregateParameters(KnownWindowParameters):
     """Aggregates of one tag per interval; no interval means the whole window."""
 
     tag: Name
@@ -88,17 +122,31 @@ class EnergyParameters(WindowParameters):
     interval: TimeText | None = None
 
 
-class PlotParameters(WindowParameters):
+class PlotParameters(KnownWindowParameters):
     """Few real samples of one tag for a drawing ``pixels`` wide."""
 
     tag: Name
     pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
 
 
-class EventListParameters(WindowParameters):
+class EventListParameters(KnownWindowParameters):
     """A window of recorded events, newest first."""
 
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class ChangeListParameters(KnownWindowParameters):
+    """Changes recorded in a window, perhaps those of one tag or kind of event."""
+
+    tag: Name | None = None
+    kind: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class TagParameters(Parameters):
+    """One tag."""
+
+    tag: Name
 
 
 class TimeParameters(Parameters):

@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
+from api.parameters import KnownWindowParameters
 from historian.runtime import Historian
 
 TOKEN_LENGTH_MAX = 512
@@ -77,6 +78,7 @@ class Caller:
     """Who asks, as the token says; every write is entered under ``principal``."""
 
     principal: str
+    scopes: frozenset[str] = frozenset({"read"})
 
 
 def historian_of(request: Request) -> Historian:
@@ -88,6 +90,11 @@ def historian_of(request: Request) -> Historian:
 def now_ns_of(request: Request) -> int:
     """Return the server's now, from the historian's clock."""
     return historian_of(request).clock.now_ns()
+
+
+def known_lsn_of(request: Request, parameters: KnownWindowParameters) -> int | None:
+    """Return the lsn that an answer is to be as known at, None for all that is known."""
+    return parameters.known_lsn(now_ns_of(request), historian_of(request).lsn_at)
 
 
 def bearer_token(request: Request) -> str:
@@ -117,7 +124,7 @@ def _needs(scope: str) -> Callable[[Request], Awaitable[Caller]]:
             return Caller("local reader")
         principal = historian_of(request).tokens.verify(bearer_token(request))
         principal.require(scope)
-        return Caller(principal.name)
+        return Caller(principal.name, principal.scopes)
 
     return caller
 

@@ -4,7 +4,7 @@ The JSON forms are those of ``api.values``: NaN and infinities are the strings o
 integers beyond 2**53 and times in nanoseconds are strings of digits; null is null and nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from api.encoding import encode
 from api.errors import ApiError
 from api.times import time_json, times_json
 from query.ports import Tag
-from storage_engine.sample import AnyArray, ColumnData, Int64Array, ValueType
+from storage_engine.sample import AnyArray, ColumnData, Damage, Int64Array, ValueType
 
 JSON_TYPE = "application/json"
 SAFE_INTEGER_MAX = 2**53 - 1
@@ -169,6 +169,21 @@ def tag_facts(tag: Tag) -> dict[str, Any]:
 def window_facts(start_ns: int, end_ns: int, form: TimeForm) -> dict[str, Any]:
     """Build the window that relative bounds came to."""
     return {"window": {"start": time_json(start_ns, form), "end": time_json(end_ns, form)}}
+
+
+def damage_facts(damage: Sequence[Damage], form: TimeForm) -> dict[str, Any]:
+    """What every answer says of places that could not be read; an empty list when it is whole."""
+    return {
+        "damage": [
+            {
+                "file": one.path,
+                "first": time_json(one.first_ns, form),
+                "last": time_json(one.last_ns, form),
+                "what": one.what,
+            }
+            for one in damage
+        ]
+    }
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -44,6 +44,7 @@ class StoreReader:
         known_at_lsn: int | None = None,
         max_count: int | None = None,
         backward: bool = False,
+        distinct: bool = False,
     ) -> SampleColumns:
         """See ``query.ports.SampleReader.read``."""
         return self._now()[0].read(
@@ -54,7 +55,16 @@ class StoreReader:
             known_at_lsn=known_at_lsn,
             max_count=max_count,
             backward=backward,
+            distinct=distinct,
         )
+
+    def keeps_all(self, series_ids: Sequence[int]) -> bool:
+        """See ``query.ports.SampleReader.keeps_all``."""
+        return self._now()[0].keeps_all(series_ids)
+
+    def lsn_at(self, record_time_ns: int) -> int:
+        """Last lsn recorded at or before a time, late by less than the table's step."""
+        return self._now()[0].lsn_at(record_time_ns)
 
     def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """See ``query.ports.SampleReader.previous``."""
@@ -69,7 +79,9 @@ class StoreReader:
         found = self._now()[0].latest(series_ids)
         return LatestColumns(found.present, found.timestamp_ns, found.quality, found.value)
 
-    def read_events(self, kind: str, start_ns: int, end_ns: int) -> EventColumns:
+    def read_events(
+        self, kind: str, start_ns: int, end_ns: int, known_at_lsn: int | None = None
+    ) -> EventColumns:
         """Events of a kind with start <= time < end, in (time, id) order, the first of a key.
 
         Raises
@@ -90,4 +102,4 @@ class StoreReader:
                 {c.name: ColumnData(c.type, np.zeros(0, DTYPES[c.type])) for c in columns},
                 np.zeros(0, np.uint64),
             )
-        return engine.read_events(stream_id, start_ns, end_ns)
+        return engine.read_events(stream_id, start_ns, end_ns, known_at_lsn=known_at_lsn)

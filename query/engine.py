@@ -1,6 +1,7 @@
 """The reads: request -> plan -> steps -> columns. Storage and names come in by the ports."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -102,8 +103,11 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         plan = plan_raw(request, self._limits)
+        if self._reader.keeps_all(tag.series):
+            request = replace(request, all_revisions=True)
         samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
-        return read_raw(samples, request, plan, self._limits)
+        result = read_raw(samples, request, plan, self._limits)
+        return replace(result, damage=samples.damage)
 
     def aggregate(self, request: AggregateRequest) -> AggregateResult:
         """Aggregates of a tag per interval.
@@ -116,13 +120,10 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         plan = plan_aggregate(request, tag, self._limits)
-        return aggregate_windows(
-            TagSamples(self._reader, tag),
-            plan,
-            request,
-            self._limits,
-            now_ns=self._clock_now() if request.hold_last else None,
-        )
+        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+        now_ns = self._clock_now() if request.hold_last else None
+        result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
+        return replace(result, damage=samples.damage)
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.
@@ -136,7 +137,7 @@ class Query:
         tag = self._resolver.resolve(request.tag)
         edges = plan_plot(request, self._limits)
         numeric = tag.type in NUMERIC
-        samples = TagSamples(self._reader, tag)
+        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
         pieces, used = [], 0
         position, complete = request.start_ns, False
         while not complete:
@@ -164,4 +165,4 @@ class Query:
         bound = np.ones(len(columns), dtype=np.bool_)
         bound[len(before) : len(before) + len(inside)] = False
         mark = as_signal(columns, numeric=numeric).severity == 2
-        return PlotResult(tag, columns, mark, bound, used)
+        return PlotResult(tag, columns, mark, bound, used, samples.damage)

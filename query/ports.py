@@ -51,12 +51,18 @@ class SampleReader(Protocol):
         known_at_lsn: int | None = None,
         max_count: int | None = None,
         backward: bool = False,
+        distinct: bool = False,
     ) -> SampleColumns:
         """Give the samples with start <= time < end, ascending (descending when ``backward``).
 
-        By default the newest revision per time; with ``all_revisions`` every one, in
-        (time, lsn) order.
+        By default one revision per time, the newest unless the series has another rule; with
+        ``all_revisions`` every one, in (time, lsn) order. ``distinct`` gives one per time also of
+        a series whose rule is to give all.
         """
+        ...
+
+    def keeps_all(self, series_ids: Sequence[int]) -> bool:
+        """Whether a plain read of one of the series gives every revision of a time."""
         ...
 
     def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:

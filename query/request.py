@@ -103,6 +103,8 @@ class AggregateRequest:
         with the newest sample, as the standard has it.
     resolution_ns : int
         Tick of the clock: the newest sample covers one tick.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
     """
 
     tag: str
@@ -117,6 +119,7 @@ class AggregateRequest:
     stepped: bool | None = None
     hold_last: bool = False
     resolution_ns: int = 1
+    known_at_lsn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,12 @@ class PlotRequest:
         Window [start, end), start < end.
     pixels : int
         Width of the drawing.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
     """
 
     tag: str
     start_ns: int
     end_ns: int
     pixels: int
+    known_at_lsn: int | None = None

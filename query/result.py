@@ -9,6 +9,7 @@ from query.ports import Tag
 from storage_engine.sample import (
     AnyArray,
     BoolArray,
+    Damage,
     Int64Array,
     SampleColumns,
     UInt32Array,
@@ -49,6 +50,8 @@ class RawResult:
         Row was computed, never written.
     continuation : str or None
         Hand it back to get what follows; None at the end.
+    damage : tuple of Damage
+        What had to be left out because it cannot be read; empty when the answer is whole.
     """
 
     tag: Tag
@@ -56,6 +59,7 @@ class RawResult:
     bound: BoolArray
     interpolated: BoolArray
     continuation: str | None
+    damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -102,6 +106,8 @@ class AggregateResult:
         Stored samples inside the interval, of any quality.
     partial : bool, shape (n,)
         The data begins or ends inside the interval.
+    damage : tuple of Damage
+        As for a raw read.
     """
 
     tag: Tag
@@ -111,6 +117,7 @@ class AggregateResult:
     percent_good: Float64Array
     samples_used: Int64Array
     partial: BoolArray
+    damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -132,6 +139,8 @@ class PlotResult:
         Row lies outside the window, for the line to reach its edges.
     samples_used : int
         Samples of the window that the drawing stands for.
+    damage : tuple of Damage
+        As for a raw read.
     """
 
     tag: Tag
@@ -139,6 +148,7 @@ class PlotResult:
     mark: BoolArray
     bound: BoolArray
     samples_used: int
+    damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -12,6 +12,7 @@ from storage_engine.sample import (
     AnyArray,
     BoolArray,
     ColumnData,
+    Damage,
     Int64Array,
     SampleColumns,
     ValueType,
@@ -87,7 +88,17 @@ class TagSamples:
     def __init__(self, reader: SampleReader, tag: Tag, *, known_at_lsn: int | None = None) -> None:
         self._reader = reader
         self._known_at_lsn = known_at_lsn
+        self._damage: dict[Damage, None] = {}
         self.tag = tag
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What the reads so far had to leave out."""
+        return tuple(self._damage)
+
+    def _noted(self, columns: SampleColumns) -> SampleColumns:
+        self._damage.update(dict.fromkeys(columns.damage))
+        return columns
 
     def read(
         self,
@@ -107,14 +118,17 @@ class TagSamples:
         size = max_count
         while True:
             parts = [
-                self._reader.read(
-                    series_id,
-                    start_ns,
-                    end_ns,
-                    all_revisions=all_revisions,
-                    known_at_lsn=self._known_at_lsn,
-                    max_count=size,
-                    backward=backward,
+                self._noted(
+                    self._reader.read(
+                        series_id,
+                        start_ns,
+                        end_ns,
+                        all_revisions=all_revisions,
+                        known_at_lsn=self._known_at_lsn,
+                        max_count=size,
+                        backward=backward,
+                        distinct=True,
+                    )
                 )
                 for series_id in self.tag.series
             ]
@@ -153,14 +167,14 @@ class TagSamples:
         if self._known_at_lsn is not None or len(self.tag.series) != 1:
             end_ns = time_ns + 1 if inclusive else time_ns
             return self.read(TIME_MIN_NS, end_ns, max_count=1, backward=True)[0]
-        return self._reader.previous(self.tag.series[0], time_ns, inclusive=inclusive)
+        return self._noted(self._reader.previous(self.tag.series[0], time_ns, inclusive=inclusive))
 
     def next(self, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """Find the first sample after ``time_ns`` (at or after, if inclusive): 0 or 1 row."""
         if self._known_at_lsn is not None or len(self.tag.series) != 1:
             start_ns = time_ns if inclusive else time_ns + 1
             return self.read(start_ns, TIME_MAX_NS, max_count=1)[0]
-        return self._reader.next(self.tag.series[0], time_ns, inclusive=inclusive)
+        return self._noted(self._reader.next(self.tag.series[0], time_ns, inclusive=inclusive))
 
     def extent(self) -> tuple[int, int] | None:
         """Times of the oldest and the newest sample; None when there is none."""

@@ -58,8 +58,9 @@ class MemoryReader:
         known_at_lsn: int | None = None,
         max_count: int | None = None,
         backward: bool = False,
+        distinct: bool = False,
     ) -> SampleColumns:
-        """As ``SampleReader.read``."""
+        """As ``SampleReader.read``; every series gives the newest of a time."""
         series = self._series.get(series_id, _Series(ValueType.FLOAT64))
         rows = [
             r
@@ -71,6 +72,10 @@ class MemoryReader:
         if backward:
             rows.reverse()
         return _columns(series.type, rows[:max_count])
+
+    def keeps_all(self, series_ids: Sequence[int]) -> bool:
+        """As ``SampleReader.keeps_all``: none does."""
+        return False
 
     def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """As ``SampleReader.previous``."""

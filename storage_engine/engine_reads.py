@@ -13,7 +13,7 @@ from storage_engine.newest import DOUBTFUL, PRESENT, STALE
 from storage_engine.reads import Window, read_events, read_samples
 from storage_engine.sample import EventColumns, SampleColumns
 from storage_engine.state import View
-from storage_engine.streams import EVENTS_TYPE, get_stream
+from storage_engine.streams import EVENTS_TYPE, Duplicates, get_stream
 
 
 class ReadSide(EngineCore):
@@ -41,6 +41,7 @@ class ReadSide(EngineCore):
         known_at_lsn: int | None = None,
         max_count: int | None = None,
         backward: bool = False,
+        distinct: bool = False,
     ) -> SampleColumns:
         """Samples with start <= time < end.
 
@@ -57,6 +58,8 @@ class ReadSide(EngineCore):
             At most so many rows, from the side the read starts at.
         backward : bool
             Descending.
+        distinct : bool
+            One row per time, the last, also of a series whose rule is to give all.
 
         Returns
         -------
@@ -70,13 +73,25 @@ class ReadSide(EngineCore):
 
         Notes
         -----
-        Rows of a damaged block are missing; the block is named in :meth:`Engine.findings`.
+        Rows of a damaged block are missing: ``damage`` of the answer names it, and so does
+        :meth:`Engine.findings`.
         """
         if max_count is not None and max_count < 0:
             raise InvalidArgument(f"cannot read: got max_count {max_count}, want >= 0")
         view = self._view(series_id, SlotKind.SERIES)
         window = Window(start_ns, end_ns, known_at_lsn, max_count, backward)
-        return read_samples(self._reader, view, window, all_revisions=all_revisions)
+        rule = view.info.duplicates
+        if all_revisions:
+            rule = Duplicates.ALL
+        elif distinct and rule is Duplicates.ALL:
+            rule = Duplicates.LAST
+        return read_samples(self._reader, view, window, rule)
+
+    def keeps_all(self, series_ids: Sequence[int]) -> bool:
+        """Whether a plain read of one of the series gives every revision of a time."""
+        known = self._state.streams.by_id
+        infos = (known.get(series_id) for series_id in series_ids)
+        return any(info is not None and info.duplicates is Duplicates.ALL for info in infos)
 
     def previous(self, series_id: int, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""

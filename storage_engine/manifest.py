@@ -13,7 +13,7 @@ from storage_engine.errors import CorruptData, DataError, DiskError, Unsupported
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
 from storage_engine.frame import SlotKind
-from storage_engine.newest import PRESENT, STALE, Newest
+from storage_engine.newest import FIRST, PRESENT, STALE, Newest
 from storage_engine.producers import ids_of
 from storage_engine.sample import EVENT_ID_DTYPE, ValueType
 from storage_engine.segment.layout import SegmentInfo
@@ -240,10 +240,13 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
     dict of str to array
     """
     ids = np.flatnonzero(newest.flags & (PRESENT | STALE))
-    cell = newest.cell[ids].copy()
+    # What must be looked up may have been erased: its old value is not written down again.
+    known = (newest.flags[ids] & STALE) == 0
+    cell = np.where(known, newest.cell[ids], 0).astype(np.uint64)
+    flags = np.where(known, newest.flags[ids], newest.flags[ids] & (STALE | FIRST)).astype(np.uint8)
     blob: list[bytes] = []
     for place, stream_id in enumerate(ids.tolist()):
-        if stream_id in texts:
+        if known[place] and stream_id in texts:
             text = texts[stream_id]
             raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogatepass")
             cell[place] = len(blob)
@@ -253,7 +256,7 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
         "latest_time": newest.time[ids],
         "latest_quality": newest.quality[ids],
         "latest_stamp": newest.stamp[ids],
-        "latest_flags": newest.flags[ids],
+        "latest_flags": flags,
         "latest_cell": cell,
         "latest_text": np.frombuffer(b"".join(blob), np.uint8),
     }

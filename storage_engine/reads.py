@@ -26,7 +26,7 @@ from storage_engine.sample import (
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory, SegmentReader
 from storage_engine.state import View
-from storage_engine.streams import StreamInfo
+from storage_engine.streams import Duplicates, StreamInfo
 from storage_engine.tombstones import Tombstone, deleted, without_erased
 
 
@@ -131,13 +131,13 @@ def _beyond(parts: Sequence[Rows], frontier: int | None, *, backward: bool) -> l
 
 
 def _resolve(
-    parts: Sequence[Rows], view: View, window: Window, *, all_revisions: bool
+    parts: Sequence[Rows], view: View, window: Window, rule: Duplicates
 ) -> Rows | None:
     held = [part for part in parts if len(part)]
     if not held:
         return None
     rows = revisions(sort_by_time(join_rows(held)), _known(view.tombstones, window))
-    return rows if all_revisions else one_per_time(rows, view.info.duplicates)
+    return one_per_time(rows, rule)
 
 
 def _known(tombstones: Sequence[Tombstone], window: Window) -> Sequence[Tombstone]:
@@ -148,7 +148,7 @@ def _known(tombstones: Sequence[Tombstone], window: Window) -> Sequence[Tombston
 
 
 def read_samples(
-    reader: SegmentReader, view: View, window: Window, *, all_revisions: bool = False
+    reader: SegmentReader, view: View, window: Window, rule: Duplicates = Duplicates.LAST
 ) -> SampleColumns:
     """Samples of a series.
 
@@ -157,8 +157,8 @@ def read_samples(
     reader : SegmentReader
     view : View
     window : Window
-    all_revisions : bool
-        Every kept revision instead of the newest per time.
+    rule : Duplicates
+        Which of the kept revisions of a time.
 
     Returns
     -------
@@ -179,14 +179,14 @@ def read_samples(
             ready = _beyond(parts, frontier, backward=window.backward)
             count = sum(map(len, ready))
             if count >= max(want, 2 * tried):
-                found = _resolve(ready, view, window, all_revisions=all_revisions)
+                found = _resolve(ready, view, window, rule)
                 if found is not None and len(found) >= want:
                     return _samples(_limited(found, window), info, places.damage)
                 tried = max(count, 1)
         opened = places.open_next()
         if opened is not None:
             parts.append(opened)
-    found = _resolve(parts, view, window, all_revisions=all_revisions)
+    found = _resolve(parts, view, window, rule)
     if found is None:
         return _samples(empty_rows(info), info, places.damage)
     return _samples(_limited(found, window), info, places.damage)

@@ -75,6 +75,7 @@ class Wal:
         self._thread: Committer | None = None
         self._caller: SyncCommitter | None = None
         self._end = 0  # at most this many bytes of the newest file are used
+        self._file_bytes = 0  # its size
         self._closed = False
         self._broken: str | None = None
         self._lock = threading.Lock()
@@ -276,6 +277,17 @@ class Wal:
         with self._lock:
             return self._files.drop_before(lsn)
 
+    def drop_spare(self) -> None:
+        """Remove the spare file, and with it what a dropped file held."""
+        with self._lock:
+            self._files.drop_spare()
+
+    @property
+    def first_lsn(self) -> int:
+        """Least lsn that the log may hold."""
+        with self._lock:
+            return self._files.first_lsn
+
     def close(self) -> None:
         """Make everything durable as far as the disk lets, and end; closing twice is fine."""
         with self._lock:
@@ -301,13 +313,13 @@ class Wal:
 
     def _ready(self, size: int) -> None:
         """See to it that there is a file with room for ``size`` bytes."""
-        full = self._end + size > self._file_bytes_max and self._end > FILE_HEADER_BYTES
-        if self._file is None or full:
-            self._next_file()
+        size += RECORD_HEADER_BYTES  # of its mark
+        if self._file is None or self._end + size > self._file_bytes:
+            self._next_file(size)
 
-    def _next_file(self) -> None:
+    def _next_file(self, room: int = 0) -> None:
         try:
-            self._begin()
+            self._begin(room)
         except DiskError as error:
             if error.facts.get("errno") in _NO_SPACE:
                 raise LowDisk(
@@ -318,13 +330,14 @@ class Wal:
             self._broken = f"failed to begin a file ({error})"
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, room: int = 0) -> None:
         """Begin a log file, once everything in the file before it is durable."""
         commit = self._commit
         if commit and commit.wait(self._last_lsn, _ROTATE_WAIT_S) <= 0:
             raise DiskError(f"cannot begin a log file: {commit.failed}", path=self._directory)
         self._files.used(self._end)
-        file, begun = self._files.begin(self._unproven, self._last_lsn)
+        file, begun = self._files.begin(self._unproven, self._last_lsn, room)
+        self._file_bytes = begun.size_bytes
         self._unproven = []
         self._take(file, begun.used_bytes, file_seed(begun.number))
 

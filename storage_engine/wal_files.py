@@ -9,6 +9,7 @@ from storage_engine.filesystem import File, FileSystem
 from storage_engine.wal_reader import LogFile
 from storage_engine.wal_record import (
     DAMAGED,
+    FILE_HEADER_BYTES,
     FLAG_RECYCLED,
     KIND_DURABLE,
     SPARE,
@@ -80,7 +81,9 @@ class LogFiles:
         if self._begun:
             self._files[-1].used_bytes = size
 
-    def begin(self, copies: "Sequence[Record]", last_lsn: int) -> tuple[File, LogFile]:
+    def begin(
+        self, copies: "Sequence[Record]", last_lsn: int, room: int = 0
+    ) -> tuple[File, LogFile]:
         """Make the next file; it has its name only when header and copies in it are durable.
 
         Parameters
@@ -89,44 +92,43 @@ class LogFiles:
             What a replay found behind the last proof of durability, up to ``last_lsn``.
         last_lsn : int
             Newest lsn so far.
+        room : int
+            Bytes that are to fit behind the header, whatever the usual size.
         """
         number = self._files[-1].number + 1 if self._files else 1
         first_lsn = copies[0].lsn if copies else last_lsn + 1
         path = f"{self._directory}/{file_name(number)}"
         seed = file_seed(number)
-        file, flags = self._blank(path + _NEW)
+        content = [pack_record(seed, r.lsn, r.kind, r.record_time_ns, (r.body,)) for r in copies]
+        if copies:
+            content.append(pack_record(seed, last_lsn, KIND_DURABLE, 0, ()))
+        used = FILE_HEADER_BYTES + sum(map(len, content))
+        file, flags = self._blank(path + _NEW, max(self._file_bytes_max, used + room))
         try:
-            header = FileHeader(number, first_lsn, self._clock.now_ns(), flags)
-            content = [pack_file_header(header)]
-            content += [
-                pack_record(seed, r.lsn, r.kind, r.record_time_ns, (r.body,)) for r in copies
-            ]
-            if copies:
-                content.append(pack_record(seed, last_lsn, KIND_DURABLE, 0, ()))
-            data = b"".join(content)
-            file.write_at(0, data)
+            size = file.size()
+            header = FileHeader(number, first_lsn, self._clock.now_ns(), flags, size)
+            file.write_at(0, b"".join([pack_file_header(header), *content]))
             file.sync()
             self._fs.rename(path + _NEW, path)
             self._fs.sync_directory(self._directory)
         except DiskError:
             file.close()
             raise
-        size = max(self._file_bytes_max, len(data))
-        self._files.append(LogFile(path, number, first_lsn, len(data), size))
+        self._files.append(LogFile(path, number, first_lsn, used, size))
         self._begun = True
         return file, self._files[-1]
 
-    def _blank(self, path: str) -> tuple[File, int]:
-        """A file of full size: the spare one, or a new one filled with zeros."""
+    def _blank(self, path: str, size: int) -> tuple[File, int]:
+        """A file of a size: the spare one, or a new one filled with zeros."""
         if self._fs.exists(path):
             self._fs.remove(path)
         spare = f"{self._directory}/{SPARE}"
-        if self._fs.exists(spare) and self._fs.size(spare) >= self._file_bytes_max:
+        if self._fs.exists(spare) and self._fs.size(spare) >= size:
             self._fs.rename(spare, path)
             return self._fs.open_write(path), FLAG_RECYCLED
         file = self._fs.create(path)
         try:
-            file.preallocate(self._file_bytes_max)
+            file.preallocate(size)
         except DiskError:
             file.close()
             self._fs.remove(path)
@@ -143,6 +145,18 @@ class LogFiles:
         if dropped:
             self._fs.sync_directory(self._directory)
         return dropped
+
+    def drop_spare(self) -> None:
+        """Remove the file kept for the next rotation: its old content may have to be gone."""
+        spare = f"{self._directory}/{SPARE}"
+        if self._fs.exists(spare):
+            self._fs.remove(spare)
+            self._fs.sync_directory(self._directory)
+
+    @property
+    def first_lsn(self) -> int:
+        """Least lsn that a file may hold."""
+        return self._files[0].first_lsn if self._files else 0
 
     def _drop(self, old: LogFile) -> None:
         spare = f"{self._directory}/{SPARE}"

@@ -4,9 +4,11 @@ from fastapi import APIRouter
 
 from api.routes import (
     aggregates,
+    changes,
     events,
     frames,
     health,
+    imports,
     latest,
     lots,
     meters,
@@ -24,6 +26,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     frames.router,
     samples.router,
     events.router,
+    changes.router,
     store.router,
     tags.router,
     tokens.router,
@@ -35,5 +38,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     lots.router,
     meters.router,
     health.router,
+    imports.router,
     pages.router,
 )

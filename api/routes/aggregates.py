@@ -6,8 +6,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import AggregateParameters
-from api.security import Reader, historian_of, now_ns_of
-from api.serialize import Table, table_response, tag_facts, wants_arrow, window_facts
+from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.serialize import (
+    Table,
+    damage_facts,
+    table_response,
+    tag_facts,
+    wants_arrow,
+    window_facts,
+)
 from api.times import parse_duration
 from query.request import AggregateRequest
 from storage_engine.sample import ColumnData
@@ -37,9 +44,11 @@ def aggregates(
             use_sloped_extrapolation=parameters.sloped_extrapolation,
             stepped=parameters.stepped,
             hold_last=parameters.hold_last,
+            known_at_lsn=known_lsn_of(request, parameters),
         )
     )
     facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
+    facts |= damage_facts(result.damage, parameters.time)
     facts["aggregates"] = list(result.columns)
     columns: dict[str, Any] = {
         "percent_good": result.percent_good,

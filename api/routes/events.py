@@ -10,8 +10,15 @@ from api.event_payload import HOUSE_KINDS, columns_of, parse_events
 from api.idempotency import idempotency_key
 from api.parameters import EventListParameters, no_parameters
 from api.routes.samples import parse
-from api.security import Reader, Writer, historian_of, now_ns_of
-from api.serialize import Table, json_response, table_response, wants_arrow, window_facts
+from api.security import Reader, Writer, historian_of, known_lsn_of, now_ns_of
+from api.serialize import (
+    Table,
+    damage_facts,
+    json_response,
+    table_response,
+    wants_arrow,
+    window_facts,
+)
 from api.values import nullable
 from historian.events import EVENT_KINDS
 from historian.ingest_receipts import WHOLE_SERIES
@@ -78,7 +85,8 @@ def _events_response(request: Request, kind: str, parameters: EventListParameter
     columns_of(kind)
     arrow = wants_arrow(request)
     start_ns, end_ns = parameters.window_ns(now_ns_of(request))
-    found: EventColumns = historian_of(request).read_events(kind, start_ns, end_ns)
+    known_lsn = known_lsn_of(request, parameters)
+    found: EventColumns = historian_of(request).read_events(kind, start_ns, end_ns, known_lsn)
     last = slice(max(0, len(found) - parameters.limit), None)
     ids = nullable([i.tobytes().hex() for i in found.event_id[last]], ValueType.TEXT)
     columns: dict[str, Any] = {"id": ids}
@@ -90,6 +98,7 @@ def _events_response(request: Request, kind: str, parameters: EventListParameter
         "kind": kind,
         **window_facts(start_ns, end_ns, parameters.time),
         "left_out": last.start,
+        **damage_facts(found.damage, parameters.time),
     }
     table = Table(facts, {"time": found.timestamp_ns[last]}, columns)
     return table_response(table, arrow=arrow, form=parameters.time)

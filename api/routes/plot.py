@@ -7,8 +7,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import PlotParameters
-from api.security import Reader, historian_of, now_ns_of
-from api.serialize import Table, table_response, tag_facts, wants_arrow, window_facts
+from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.serialize import (
+    Table,
+    damage_facts,
+    table_response,
+    tag_facts,
+    wants_arrow,
+    window_facts,
+)
 from query.request import PlotRequest
 
 router = APIRouter(tags=["read"])
@@ -19,12 +26,14 @@ def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Re
     """Answer first, last, minimum and maximum per pixel column, and where the line breaks."""
     arrow = wants_arrow(request)
     start_ns, end_ns = parameters.window_ns(now_ns_of(request))
-    asked = PlotRequest(parameters.tag, start_ns, end_ns, parameters.pixels)
+    known_lsn = known_lsn_of(request, parameters)
+    asked = PlotRequest(parameters.tag, start_ns, end_ns, parameters.pixels, known_lsn)
     result = historian_of(request).query.plot(asked)
     facts: dict[str, Any] = {
         **tag_facts(result.tag),
         **window_facts(start_ns, end_ns, parameters.time),
         "samples_used": result.samples_used,
+        **damage_facts(result.damage, parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if arrow:

@@ -7,8 +7,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import RawParameters
-from api.security import Reader, historian_of, now_ns_of
-from api.serialize import Table, table_response, tag_facts, wants_arrow, window_facts
+from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.serialize import (
+    Table,
+    damage_facts,
+    table_response,
+    tag_facts,
+    wants_arrow,
+    window_facts,
+)
 from query.request import RawRequest
 
 router = APIRouter(tags=["read"])
@@ -28,7 +35,7 @@ def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Read
             max_count=parameters.max_count,
             backward=parameters.backward,
             all_revisions=parameters.revisions == "all",
-            known_at_lsn=parameters.known_at_lsn,
+            known_at_lsn=known_lsn_of(request, parameters),
             continuation=parameters.continuation,
             treat_uncertain_as_bad=parameters.uncertain == "bad",
         )
@@ -37,6 +44,7 @@ def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Read
         **tag_facts(result.tag),
         **window_facts(start_ns, end_ns, parameters.time),
         "continuation": result.continuation,
+        **damage_facts(result.damage, parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if parameters.revisions == "all":

@@ -1,0 +1,136 @@
+"""What a historian says of itself: readiness, health, sizes, metrics; no state of its own."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from historian.catalog import Catalog
+from historian.config import HistorianConfig
+from historian.errors import NotReady
+from historian.genealogy.genealogy import Genealogy
+from historian.ingest import Ingest
+from historian.maintenance import Compaction, Maintenance
+from historian.metrics import Metrics
+from historian.retention import Retention
+from historian.runtime_children import Children
+from historian.runtime_reader import StoreReader
+from storage_engine.engine import Engine
+from storage_engine.filesystem import FileSystem
+from storage_engine.sample import EventColumns
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether writes are taken now, and if not, why."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Telling:
+    """The part of :class:`historian.runtime.Historian` that answers for all others."""
+
+    config: HistorianConfig
+    read_only: bool
+    catalog: Catalog
+    genealogy: Genealogy
+    ingest: Ingest
+    retention: Retention
+    metrics: Metrics
+    _filesystem: FileSystem
+    _reader: StoreReader
+    _engine: Engine | None
+    _found: Mapping[str, Any]
+    _reopening: bool
+    _children: Children
+    _maintenance: Maintenance
+    _compaction: Compaction
+
+    @property
+    def engine(self) -> Engine:
+        """The open engine, for tests and offline tools; raises NotReady while there is none."""
+        if self._engine is None:
+            raise NotReady("cannot use the engine: the store is closed or being opened")
+        return self._engine
+
+    def lsn_at(self, record_time_ns: int) -> int:
+        """Last lsn recorded at or before a time; what *as known at* a moment stands for."""
+        return self._reader.lsn_at(record_time_ns)
+
+    def read_events(
+        self, kind: str, start_ns: int, end_ns: int, known_at_lsn: int | None = None
+    ) -> EventColumns:
+        """Events of a kind with start <= time < end, in (time, id) order.
+
+        Raises
+        ------
+        NotFound
+            For an unknown kind.
+        """
+        return self._reader.read_events(kind, start_ns, end_ns, known_at_lsn)
+
+    def ready(self) -> Readiness:
+        """Whether writes are taken now."""
+        reasons = []
+        if self.read_only:
+            reasons.append("the store is opened read-only")
+        elif self._engine is None or self._reopening:
+            reasons.append("the store is being opened")
+        elif self._engine.failed:
+            reasons.append(f"the engine stopped: {self._engine.failed}")
+        elif self._free_bytes() < self.config.store.engine.free_bytes_min:
+            least = self.config.store.engine.free_bytes_min
+            reasons.append(f"{self._free_bytes()} bytes are free on disk, want at least {least}")
+        elif self.ingest.closed:
+            reasons.append("the server has not started, or is ending")
+        return Readiness(not reasons, tuple(reasons))
+
+    def _free_bytes(self) -> int:
+        return self._filesystem.free_bytes()
+
+    def health(self) -> dict[str, Any]:
+        """State of every part, for operators."""
+        readiness = self.ready()
+        engine = self._engine
+        return {
+            "ready": readiness.ok,
+            "reasons": list(readiness.reasons),
+            "store": self.store() if engine is not None else None,
+            "catalog": {"tags": len(self.catalog), "reconciled": dict(self._found)},
+            "genealogy": {"watermark_lsn": self.genealogy.watermark_lsn},
+            "maintenance": {"trouble": self._maintenance.trouble},
+            "compaction": self._compaction.health(),
+            "retention": self.retention.health(),
+            "children": self._children.health(),
+        }
+
+    def store(self) -> dict[str, Any]:
+        """What this store is: its incarnation, how far it is durable, its sizes.
+
+        Raises
+        ------
+        NotReady
+            While it is closed.
+        """
+        engine = self.engine
+        return {
+            "incarnation": engine.incarnation.hex(),
+            "durable_lsn": engine.durable_lsn,
+            "stats": dataclasses.asdict(engine.stats()),
+        }
+
+    def metrics_text(self) -> bytes:
+        """Everything counted, in Prometheus' text format."""
+        return self.metrics.text()
+
+    def _gauges(self) -> dict[str, float]:
+        gauges = {**self.ingest.gauges(), "tags": float(len(self.catalog))}
+        gauges["children_running"] = float(self._children.running())
+        gauges["ready"] = float(self.ready().ok)
+        engine = self._engine
+        if engine is not None:
+            for name, value in dataclasses.asdict(engine.stats()).items():
+                if isinstance(value, int | float):
+                    gauges[f"engine_{name}"] = float(value)
+        return gauges
