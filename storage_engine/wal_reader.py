@@ -164,6 +164,10 @@ class _Replay:
             return
         if header and header.first_lsn > self.last + 1:
             self.lost(path, 0, header.first_lsn - 1, "in no log file")
+        if header and next_first is None and size < header.size_bytes:
+            # Its space was taken and synced before its name was: no power cut does this.
+            what = f"file ends at {size} of {header.size_bytes} bytes; what it held there is lost"
+            self.result.findings.append(Finding(path, size, what))
         data = self.read(path, size)
         pieces = list(_scan(data, file_seed(number)))
         good = [p for p in pieces if isinstance(p, RecordHeader)]

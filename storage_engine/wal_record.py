@@ -17,8 +17,8 @@ VERSION = 1
 FILE_MAGIC = b"LHWL"
 RECORD_MAGIC = b"LHWR"
 
-# magic, version, header_bytes, number, first_lsn, created_ns, flags, 24 zeros; then the crc.
-_FILE = struct.Struct("<4sHHQQqI24x")
+# magic, version, header_bytes, number, first_lsn, created_ns, flags, size_bytes, 16 zeros; the crc.
+_FILE = struct.Struct("<4sHHQQqIQ16x")
 _CRC = struct.Struct("<I")
 FILE_HEADER_BYTES = _FILE.size + _CRC.size
 assert FILE_HEADER_BYTES == 64, "the file header of version 1 has 64 bytes"
@@ -76,12 +76,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """Header of a log file."""
+    """Header of a log file; ``size_bytes`` it was made with and never falls below as the last."""
 
     number: int
     first_lsn: int
     created_ns: int
     flags: int = 0
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def pack_file_header(header: FileHeader) -> bytes:
         header.first_lsn,
         header.created_ns,
         header.flags,
+        header.size_bytes,
     )
     return head + _CRC.pack(crc32c(head))
 
@@ -152,7 +154,7 @@ def unpack_file_header(data: bytes, path: str) -> FileHeader:
             f"cannot read log file: got {len(data)} bytes, want {FILE_HEADER_BYTES}, at {path}"
         )
     found, (want,) = crc32c(data[: _FILE.size]), _CRC.unpack_from(data, _FILE.size)
-    magic, version, size, number, first_lsn, created_ns, flags = _FILE.unpack_from(data)
+    magic, version, size, number, first_lsn, created_ns, flags, made = _FILE.unpack_from(data)
     if magic != FILE_MAGIC or found != want:
         raise CorruptData(
             f"cannot read log file: crc32c of the header is {found:#010x}, want {want:#010x}, "
@@ -163,7 +165,7 @@ def unpack_file_header(data: bytes, path: str) -> FileHeader:
         raise UnsupportedFormat(
             f"cannot read log file: got version {version}, want {VERSION}, at {path}", path=path
         )
-    return FileHeader(number, first_lsn, created_ns, flags)
+    return FileHeader(number, first_lsn, created_ns, flags, made)
 
 
 def pack_record(
