@@ -64,6 +64,7 @@ class Catalog:
         self._by_name: dict[str, TagRecord] = {}
         self._by_address: dict[tuple[str, str], TagRecord] = {}
         self._by_stream: dict[int, TagRecord] = {}
+        self.revision = 0  # rises with each change of a tag
         self.reload()
 
     @classmethod
@@ -105,6 +106,7 @@ class Catalog:
                 self._index(TagRecord(*fields))
 
     def _index(self, tag: TagRecord) -> None:
+        self.revision += 1
         self._by_name[tag.name] = tag
         if tag.address:
             self._by_address[tag.source, tag.address] = tag

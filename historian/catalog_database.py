@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -39,6 +39,24 @@ CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 CREATE TRIGGER audit_is_true BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 """
+
+# What brings a file of the version before to this one; only ever added to.
+_UPGRADES = {
+    2: """
+CREATE TABLE retention_classes(
+    name TEXT PRIMARY KEY, age_ns INTEGER, bytes_max INTEGER, description TEXT NOT NULL) STRICT;
+CREATE TABLE retention_assignments(
+    kind TEXT NOT NULL, pattern TEXT NOT NULL, class TEXT NOT NULL,
+    PRIMARY KEY(kind, pattern)) STRICT;
+CREATE TABLE retention_holds(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, unit TEXT NOT NULL, product TEXT NOT NULL,
+    tags TEXT NOT NULL, windows TEXT NOT NULL, until_ns INTEGER, reason TEXT NOT NULL,
+    principal TEXT NOT NULL, created_ns INTEGER NOT NULL, released_ns INTEGER) STRICT;
+CREATE TABLE retention_runs(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, principal TEXT NOT NULL,
+    report TEXT NOT NULL) STRICT;
+""",
+}
 
 Row = tuple[Any, ...]
 
@@ -80,15 +98,19 @@ class Database:
         if version > SCHEMA_VERSION:
             message = f"cannot open catalog: got version {version}, want at most {SCHEMA_VERSION}"
             raise ConfigInvalid(f"{message}, at {path}", where=str(path))
+        upgrades = [_UPGRADES[n] for n in sorted(_UPGRADES) if n > version]
         if read_only:
+            for script in upgrades:  # what an older file lacks reads as empty
+                self._connection.executescript(script.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             return
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA foreign_keys=ON")
         self._connection.execute("PRAGMA busy_timeout=5000")
-        if version == 0:
-            script = f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
-            self._connection.executescript(script)
+        if upgrades:
+            script = "".join([_SCHEMA if version == 0 else "", *upgrades])
+            script += f"PRAGMA user_version={SCHEMA_VERSION};"
+            self._connection.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
 
     def close(self) -> None:
         """Close the file."""

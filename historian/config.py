@@ -19,6 +19,7 @@ from historian.config_plant import (
     TagConfig,
     TagRuleConfig,
 )
+from historian.config_retention import RetentionConfig
 from historian.config_server import HttpConfig, IngestConfig, StoreConfig
 from historian.config_sources import (
     LOCAL_COLLECTOR,
@@ -27,6 +28,7 @@ from historian.config_sources import (
     SourceConfig,
 )
 from historian.config_toml import NOT_A_KEY, build
+from historian.config_transfer import TransferConfig
 from historian.errors import ConfigInvalid
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "HttpConfig",
     "IngestConfig",
     "MeterConfig",
+    "RetentionConfig",
     "SimulatorConfig",
     "SourceConfig",
     "StateSetConfig",
@@ -43,6 +46,7 @@ __all__ = [
     "StoreConfig",
     "TagConfig",
     "TagRuleConfig",
+    "TransferConfig",
     "default_config",
     "load_config",
     "parse_config",
@@ -55,7 +59,7 @@ class HistorianConfig:
 
     Attributes
     ----------
-    store, http, ingest, simulator
+    store, http, ingest, retention, simulator, transfer
         Tables.
     tag_rules, tags, assets, state_sets, collectors, sources, meters, stations
         Arrays of tables.
@@ -68,7 +72,9 @@ class HistorianConfig:
     store: StoreConfig = field(default_factory=StoreConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     tag_rules: tuple[TagRuleConfig, ...] = ()
     tags: tuple[TagConfig, ...] = ()
     assets: tuple[AssetConfig, ...] = ()
@@ -159,6 +165,10 @@ def _complete(config: HistorianConfig, table: Mapping[str, Any]) -> HistorianCon
     simulator = config.simulator
     if "truth_path" not in table.get("simulator", {}):
         simulator = dataclasses.replace(simulator, truth_path=store / "truth.jsonl")
+    transfer = config.transfer
+    if "path" not in table.get("transfer", {}):
+        transfer = dataclasses.replace(transfer, path=store / "transfer")
+    config = dataclasses.replace(config, transfer=transfer)
     collectors = list(zip(config.collectors, table.get("collectors", ()), strict=True))
     if config.sources and not collectors:
         collectors = [(CollectorConfig(LOCAL_COLLECTOR), {})]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -14,37 +13,31 @@ from historian.catalog import Catalog
 from historian.catalog_plant import apply_config
 from historian.catalog_reconcile import reconcile
 from historian.catalog_rules import TagRules
+from historian.changes import Changes
 from historian.config import HistorianConfig
 from historian.energy import Energy
 from historian.errors import HistorianError, NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
 from historian.ingest_streams import Streams
-from historian.maintenance import PERIOD_S, Maintenance
+from historian.maintenance import PERIOD_S, Compaction, Maintenance
 from historian.metrics import Metrics
 from historian.passport import PassportBuilder
+from historian.retention import Retention
 from historian.runtime_children import Children
 from historian.runtime_reader import StoreReader
+from historian.runtime_telling import Telling
 from historian.tokens import Tokens
 from query.engine import Query
 from storage_engine.engine import Engine
 from storage_engine.errors import DiskError, StorageError
 from storage_engine.filesystem import FileSystem, RealFileSystem
-from storage_engine.sample import EventColumns
 
 _REOPEN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # waits between attempts; the last repeats
 _log = structlog.get_logger("historian")
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether writes are taken now, and if not, why."""
-
-    ok: bool
-    reasons: tuple[str, ...] = ()
-
-
-class Historian:
+class Historian(Telling):
     """One historian on one folder. Made by :meth:`open`; joined here and nowhere else.
 
     Attributes
@@ -65,6 +58,10 @@ class Historian:
         Meters.
     passport : PassportBuilder
         Everything about one unit.
+    changes : Changes
+        Edits, deletions, erasures, annotations, and their trail.
+    retention : Retention
+        How long what is kept.
     metrics : Metrics
         Counters of the process.
     """
@@ -94,6 +91,9 @@ class Historian:
         self._children = Children(config, clock)
         self._maintenance = Maintenance(
             lambda: self._engine, clock, self.metrics, self._engine_failed
+        )
+        self._compaction = Compaction(
+            lambda: self._engine, clock, self.metrics, config.store.compaction_bytes_per_s
         )
         self._open_engine()
         try:
@@ -175,12 +175,21 @@ class Historian:
         self.passport = PassportBuilder(
             self.genealogy, self.energy, self.query, self.catalog, config
         )
+        self.retention = Retention(
+            config, self.catalog, self.genealogy, self.clock, lambda: self.engine
+        )
         self.ingest = Ingest(config.ingest, self.catalog, self.clock, self.metrics)
         self.ingest.on_failure(self._engine_failed)
         self.ingest.add_listener(self.genealogy.apply)
         self.ingest.add_listener(self.energy.apply)
+        self.changes = Changes(self._store, self.catalog, self.ingest, self._rebuild)
         self.metrics.watch(self._gauges)
         self._rebuild()
+
+    def _store(self) -> tuple[Engine, Streams]:
+        if self._streams is None:
+            raise NotReady("cannot use the engine: the store is closed or being opened")
+        return self.engine, self._streams
 
     def _reconcile(self) -> None:
         """Bring catalog and engine into line; what was found stays visible in health."""
@@ -216,7 +225,9 @@ class Historian:
         if self.read_only:
             raise NotReady("cannot start: the store was opened read-only")
         self._spawn(self._maintenance.run(), "maintenance")
+        self._spawn(self._compaction.run(), "compaction")
         self._spawn(self._keep_settled(), "genealogy")
+        self._spawn(self._keep_retained(), "retention")
         await self._open_ingest()
         await self._children.start()
 
@@ -224,6 +235,12 @@ class Historian:
         """Derive the genealogy as events come, so that no question waits for a busy spell."""
         while True:
             await asyncio.to_thread(self.genealogy.settle)
+            await self.clock.sleep(PERIOD_S)
+
+    async def _keep_retained(self) -> None:
+        """Give streams their retention classes as tags come, and let the rules run."""
+        while True:
+            await asyncio.to_thread(self.retention.tick)
             await self.clock.sleep(PERIOD_S)
 
     async def _open_ingest(self) -> None:
@@ -309,85 +326,3 @@ class Historian:
         self.catalog.use(self._streams.create_series)
         self._reconcile()
         self._rebuild()
-
-    # Telling
-
-    @property
-    def engine(self) -> Engine:
-        """The open engine, for tests and offline tools; raises NotReady while there is none."""
-        if self._engine is None:
-            raise NotReady("cannot use the engine: the store is closed or being opened")
-        return self._engine
-
-    def read_events(self, kind: str, start_ns: int, end_ns: int) -> EventColumns:
-        """Events of a kind with start <= time < end, in (time, id) order.
-
-        Raises
-        ------
-        NotFound
-            For an unknown kind.
-        """
-        return self._reader.read_events(kind, start_ns, end_ns)
-
-    def ready(self) -> Readiness:
-        """Whether writes are taken now."""
-        reasons = []
-        if self.read_only:
-            reasons.append("the store is opened read-only")
-        elif self._engine is None or self._reopening:
-            reasons.append("the store is being opened")
-        elif self._engine.failed:
-            reasons.append(f"the engine stopped: {self._engine.failed}")
-        elif self._free_bytes() < self.config.store.engine.free_bytes_min:
-            least = self.config.store.engine.free_bytes_min
-            reasons.append(f"{self._free_bytes()} bytes are free on disk, want at least {least}")
-        elif self.ingest.closed:
-            reasons.append("the server has not started, or is ending")
-        return Readiness(not reasons, tuple(reasons))
-
-    def _free_bytes(self) -> int:
-        return self._filesystem.free_bytes()
-
-    def health(self) -> dict[str, Any]:
-        """State of every part, for operators."""
-        readiness = self.ready()
-        engine = self._engine
-        return {
-            "ready": readiness.ok,
-            "reasons": list(readiness.reasons),
-            "store": self.store() if engine is not None else None,
-            "catalog": {"tags": len(self.catalog), "reconciled": dict(self._found)},
-            "genealogy": {"watermark_lsn": self.genealogy.watermark_lsn},
-            "maintenance": {"trouble": self._maintenance.trouble},
-            "children": self._children.health(),
-        }
-
-    def store(self) -> dict[str, Any]:
-        """What this store is: its incarnation, how far it is durable, its sizes.
-
-        Raises
-        ------
-        NotReady
-            While it is closed.
-        """
-        engine = self.engine
-        return {
-            "incarnation": engine.incarnation.hex(),
-            "durable_lsn": engine.durable_lsn,
-            "stats": dataclasses.asdict(engine.stats()),
-        }
-
-    def metrics_text(self) -> bytes:
-        """Everything counted, in Prometheus' text format."""
-        return self.metrics.text()
-
-    def _gauges(self) -> dict[str, float]:
-        gauges = {**self.ingest.gauges(), "tags": float(len(self.catalog))}
-        gauges["children_running"] = float(self._children.running())
-        gauges["ready"] = float(self.ready().ok)
-        engine = self._engine
-        if engine is not None:
-            for name, value in dataclasses.asdict(engine.stats()).items():
-                if isinstance(value, int | float):
-                    gauges[f"engine_{name}"] = float(value)
-        return gauges

@@ -9,8 +9,11 @@ from typing import Self
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
-from storage_engine.engine_changes import ChangeSide
+from storage_engine.engine_backup import BackupSide
+from storage_engine.engine_bulk import BulkSide
+from storage_engine.engine_erasure import ErasureSide
 from storage_engine.engine_reads import ReadSide
+from storage_engine.engine_retention import RetentionSide
 from storage_engine.engine_types import Appended, EngineStats, LatestSamples
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import KEPT, generations
@@ -21,7 +24,7 @@ from storage_engine.wal_record import Finding
 _LOCK = "lock"
 
 
-class Engine(ChangeSide, ReadSide):
+class Engine(BulkSide, RetentionSide, ReadSide, BackupSide, ErasureSide):
     """One open store. Build it with :meth:`open`; every method is safe for many threads."""
 
     @classmethod
@@ -147,6 +150,10 @@ class Engine(ChangeSide, ReadSide):
                 generation=self._flusher.generation,
                 findings=len(self._found.list()),
                 free_bytes=self._fs.free_bytes(),
+                flushed_bytes=self._flusher.bytes_written,
+                compacted_bytes=self._compaction.bytes_written,
+                compaction_jobs=self._compaction.jobs,
+                segments_left_alone=len(self._compaction.alone & state.segments.ids),
             )
 
     def close(self) -> None:
@@ -155,7 +162,7 @@ class Engine(ChangeSide, ReadSide):
             if self._closed:
                 return
             self._closed = True
-        with self._flusher.running:
+        with self._upkeep_lock, self._flusher.running:
             if self._wal is not None:
                 self._wal.close()
             self._reader.close()

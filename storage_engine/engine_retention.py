@@ -17,13 +17,13 @@ from storage_engine.columns import Rows
 from storage_engine.engine_core import EngineCore
 from storage_engine.errors import CorruptData
 from storage_engine.expiry import ExpiryReport, Ledger, class_reports, commit_groups
+from storage_engine.pins import Pin, Pins
 from storage_engine.retention import (
+    DAY_NS,
     SHARE,
     Candidate,
     ExpiryPlan,
     Part,
-    Pin,
-    Pins,
     Rule,
     plan_expiry,
 )
@@ -34,6 +34,7 @@ from storage_engine.segment.reader import Directory
 from storage_engine.streams import StreamInfo
 
 FACT = "retention"
+_RUN_FACTS = ("run_stream", "run_first", "run_last", "run_rows", "run_block", "run_start")
 Pace = Callable[[int], None]
 _HOUR_NS = 3_600 * 1_000_000_000
 
@@ -128,8 +129,13 @@ class RetentionSide(EngineCore):
             self._check_open("plan expiry")
             return self._expire(asked, None)
         self._check_writable("expire")
+
+        def paced(size_bytes: int) -> None:
+            self._check_open("expire")
+            pace(size_bytes)
+
         with self._upkeep_lock:
-            return self._expire(asked, pace)
+            return self._expire(asked, paced)
 
     def horizons(self) -> Mapping[str, int]:
         """Per retention class the time from which its history is complete, where rows have gone."""
@@ -158,6 +164,12 @@ class RetentionSide(EngineCore):
             share=asked.share,
             spent=ledger.spent(uptime_ns),
             force=asked.force,
+            spread=lambda name, first, last: self._spread(
+                [c for c in candidates if c.info.first <= last and c.info.last >= first],
+                place[name],
+                class_of,
+                asked.pins,
+            ),
         )
         run = _Run(streams, asked.pins, plan)
         going = [c for c in candidates if plan.free_rows(c)]
@@ -235,9 +247,8 @@ class RetentionSide(EngineCore):
     def _pinned(self, directory: Directory, pins: Pins) -> Int64Array:
         """How many rows of each run are pinned."""
         table = directory.table
-        columns = ("run_stream", "run_first", "run_last", "run_rows", "run_block", "run_start")
         found = np.zeros(len(table["run_rows"]), np.int64)
-        for run, facts in enumerate(zip(*(table[c].tolist() for c in columns), strict=True)):
+        for run, facts in enumerate(zip(*(table[c].tolist() for c in _RUN_FACTS), strict=True)):
             stream_id, first, last, rows, number, start = facts
             if not pins.overlaps(stream_id, first, last):
                 continue
@@ -248,6 +259,37 @@ class RetentionSide(EngineCore):
                     time = block.timestamp_ns[start : start + rows]
                     found[run] = int(pins.mask(stream_id, time).sum())
         return found
+
+    def _spread(
+        self, candidates: Sequence[Candidate], number: int, class_of: Int64Array, pins: Pins
+    ) -> dict[int, dict[int, int]] | None:
+        """Rows of a class that are not pinned, by segment and day."""
+        found: dict[int, dict[int, int]] = {}
+        for candidate in candidates:
+            directory = self._reader.directory(candidate.info)
+            if candidate.damaged or directory is None:
+                return None
+            if all(part.rows == part.pinned for part in candidate.parts):
+                continue
+            table = directory.table
+            own = np.flatnonzero(class_of[table["run_stream"]] == number)
+            columns = [table[c][own].tolist() for c in _RUN_FACTS]
+            days = found.setdefault(candidate.info.id, {})
+            for facts in zip(*columns, strict=True):
+                for day, rows in self._run_days(directory, facts, pins).items():
+                    days[day] = days.get(day, 0) + rows
+        return found
+
+    def _run_days(self, directory: Directory, facts: tuple[int, ...], pins: Pins) -> dict[int, int]:
+        stream_id, first, last, rows, number, start = facts
+        if first // DAY_NS == last // DAY_NS and not pins.overlaps(stream_id, first, last):
+            return {first // DAY_NS: rows}
+        block = self._reader.block(directory, number)
+        if block is None:
+            return {first // DAY_NS: rows}  # writing it anew will fail, and leave it alone
+        time = block.timestamp_ns[start : start + rows]
+        counted = np.unique(time[~pins.mask(stream_id, time)] // DAY_NS, return_counts=True)
+        return dict(zip(counted[0].tolist(), counted[1].tolist(), strict=True))
 
     # Doing it
 
@@ -270,6 +312,7 @@ class RetentionSide(EngineCore):
         """Commit group by group; gives those that had to be left alone because of damage."""
         failed: list[Candidate] = []
         for group in commit_groups(going):
+            self._check_writable("expire")
             infos = [c.info for c in group if run.plan.free_rows(c) < c.info.rows]
             try:
                 added = self._rewritten(run, infos, now_ns, pace)

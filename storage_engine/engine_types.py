@@ -52,6 +52,12 @@ class EngineStats:
     findings : int
         Pieces of damage found.
     free_bytes : int
+    flushed_bytes, compacted_bytes : int
+        Written into segments since the store was opened.
+    compaction_jobs : int
+        Done since then.
+    segments_left_alone : int
+        Damaged ones that no compaction touches.
     """
 
     streams: int
@@ -69,6 +75,10 @@ class EngineStats:
     generation: int
     findings: int
     free_bytes: int
+    flushed_bytes: int
+    compacted_bytes: int
+    compaction_jobs: int
+    segments_left_alone: int
 
 
 @dataclass(frozen=True, slots=True)

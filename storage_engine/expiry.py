@@ -120,15 +120,11 @@ def class_reports(
     for name in names:
         own = [(p, c) for c in candidates for p in c.parts if p.retention_class == name]
         cut = plan.cuts.get(name)
-        gone = [
-            (p.rows - p.pinned, c)
-            for p, c in own
-            if cut is not None and p.last < cut and c.info.id in done
-        ]
+        gone = [(plan.free_of(c, p), c) for p, c in own if c.info.id in done]
         left = [
-            p.first
+            p.first if p.pinned or cut is None or not plan.free_of(c, p) else max(cut, p.first)
             for p, c in own
-            if cut is None or p.last >= cut or p.pinned or c.info.id not in done
+            if c.info.id not in done or plan.free_of(c, p) < p.rows
         ]
         horizon = max((h for h in (cut, horizons.get(name)) if h is not None), default=None)
         found.append(

@@ -5,18 +5,19 @@ What overlaps in time goes together or not at all: else an old revision of a val
 newer one that lies in another segment, and would be read again. Such a group is a **piece**.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from storage_engine.errors import InvalidArgument
-from storage_engine.sample import BoolArray, Int64Array
 from storage_engine.segment.layout import SegmentInfo
 
 DAY_NS = 86_400 * 1_000_000_000
 SHARE = 0.05
 HELD = "more than a day's share"
+
+# (class, first, last) -> segment id -> day since 1970 -> rows of the class that may go, between two
+# times; None when they cannot be read.
+Spread = Callable[[str, int, int], "Mapping[int, Mapping[int, int]] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,118 +45,6 @@ class Rule:
             raise InvalidArgument(f"cannot use rule: got age {self.age_ns} ns, want 1 or more")
         if self.bytes_max is not None and self.bytes_max < 0:
             raise InvalidArgument(f"cannot use rule: got {self.bytes_max} bytes, want 0 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A window that no rule may touch.
-
-    Attributes
-    ----------
-    streams : frozenset of int, or None
-        Of which streams; None means of all.
-    start_ns, end_ns : int
-        start <= time < end.
-    """
-
-    streams: frozenset[int] | None
-    start_ns: int
-    end_ns: int
-
-
-class Pins:
-    """All pinned windows, by stream.
-
-    Parameters
-    ----------
-    pins : iterable of Pin
-    """
-
-    def __init__(self, pins: Iterable[Pin] = ()) -> None:
-        every: list[tuple[int, int]] = []
-        self._wide: list[tuple[int, int]] = []
-        self._own: dict[int, list[tuple[int, int]]] = {}
-        for pin in pins:
-            window = (pin.start_ns, pin.end_ns)
-            if window[0] >= window[1]:
-                continue
-            every.append(window)
-            if pin.streams is None:
-                self._wide.append(window)
-                continue
-            for stream_id in pin.streams:
-                self._own.setdefault(stream_id, []).append(window)
-        self._every = _merged(every)
-        self._of: dict[int, Int64Array] = {}
-        self.stamp = hash(
-            (frozenset(self._wide), frozenset((s, frozenset(w)) for s, w in self._own.items()))
-        )
-
-    def touches(self, first_ns: int, last_ns: int) -> bool:
-        """Whether a window of any stream holds a time between two, both included."""
-        return _overlaps(self._every, first_ns, last_ns)
-
-    def windows(self, stream_id: int) -> Int64Array:
-        """Disjoint windows of a stream in order.
-
-        Parameters
-        ----------
-        stream_id : int
-
-        Returns
-        -------
-        int64, shape (n, 2)
-            start <= time < end.
-        """
-        found = self._of.get(stream_id)
-        if found is None:
-            found = _merged([*self._wide, *self._own.get(stream_id, [])])
-            self._of[stream_id] = found
-        return found
-
-    def overlaps(self, stream_id: int, first_ns: int, last_ns: int) -> bool:
-        """Whether a window of the stream holds a time between two, both included."""
-        return _overlaps(self.windows(stream_id), first_ns, last_ns)
-
-    def covers(self, stream_id: int, first_ns: int, last_ns: int) -> bool:
-        """Whether one window of the stream holds all times between two, both included."""
-        windows = self.windows(stream_id)
-        place = int(np.searchsorted(windows[:, 0], first_ns, "right")) - 1
-        return place >= 0 and last_ns < int(windows[place, 1])
-
-    def mask(self, stream_id: int, time_ns: Int64Array) -> BoolArray:
-        """Which times of a stream are pinned.
-
-        Parameters
-        ----------
-        stream_id : int
-        time_ns : int64, shape (n,)
-
-        Returns
-        -------
-        bool, shape (n,)
-        """
-        windows = self.windows(stream_id)
-        if len(windows) == 0:
-            return np.zeros(len(time_ns), np.bool_)
-        place = np.searchsorted(windows[:, 0], time_ns, "right") - 1
-        inside: BoolArray = (place >= 0) & (time_ns < windows[np.maximum(place, 0), 1])
-        return inside
-
-
-def _merged(windows: Iterable[tuple[int, int]]) -> Int64Array:
-    found: list[list[int]] = []
-    for start, end in sorted(windows):
-        if found and start <= found[-1][1]:
-            found[-1][1] = max(found[-1][1], end)
-        else:
-            found.append([start, end])
-    return np.array(found, np.int64).reshape(-1, 2)
-
-
-def _overlaps(windows: Int64Array, first_ns: int, last_ns: int) -> bool:
-    place = int(np.searchsorted(windows[:, 1], first_ns, "right"))
-    return place < len(windows) and int(windows[place, 0]) <= last_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,24 +133,28 @@ class ExpiryPlan:
     Attributes
     ----------
     cuts : dict of str to int
-        Class -> time before which its rows go, pinned ones apart; no segment has rows on both
-        sides but pinned ones.
+        Class -> time before which its rows go, pinned ones apart.
     spent : dict of str to Spent
         What that adds to the day.
     held : tuple of Held
+    partial : dict of (int, str) to int
+        Segment and class -> rows that go, where the cut is between rows of a segment.
     """
 
     cuts: dict[str, int]
     spent: dict[str, Spent]
     held: tuple[Held, ...]
+    partial: dict[tuple[int, str], int]
 
     def free_rows(self, candidate: Candidate) -> int:
         """How many rows of a segment go."""
-        return sum(
-            part.rows - part.pinned
-            for part in candidate.parts
-            if part.last < self.cuts.get(part.retention_class, part.last)
-        )
+        return sum(self.free_of(candidate, part) for part in candidate.parts)
+
+    def free_of(self, candidate: Candidate, part: Part) -> int:
+        """How many rows of a part go."""
+        if part.last < self.cuts.get(part.retention_class, part.last):
+            return part.rows - part.pinned
+        return self.partial.get((candidate.info.id, part.retention_class), 0)
 
 
 @dataclass(slots=True)
@@ -288,6 +181,7 @@ def plan_expiry(
     share: float = SHARE,
     spent: Mapping[str, Spent] | None = None,
     force: bool = False,
+    spread: Spread = lambda name, first, last: None,
 ) -> ExpiryPlan:
     """Work out what may go, oldest first.
 
@@ -299,11 +193,14 @@ def plan_expiry(
     now_ns : int
     share : float
         Part of the bytes of a class that may go in a day of uptime. Beyond it one day of its
-        history may go, or one piece that is longer than a day; so expiry never stalls.
+        history may go, so that expiry never stalls.
     spent : mapping of str to Spent, optional
         What went within the last day of uptime.
     force : bool
         Let all go that the rules ask for.
+    spread : callable, optional
+        How the rows of a piece that is longer than a day spread over its days, so that it can be
+        cut at midnight; asked only when it is too much for the share.
 
     Returns
     -------
@@ -316,26 +213,29 @@ def plan_expiry(
     """
     if not 0 <= share <= 1:
         raise InvalidArgument(f"cannot plan expiry: got share {share}, want 0 to 1")
-    cuts: dict[str, int] = {}
-    added: dict[str, Spent] = {}
+    plan = ExpiryPlan({}, {}, (), {})
     held: list[Held] = []
+    sizes = {c.info.id: c for c in candidates}
     for name, rule in sorted(rules.items()):
         pieces = _pieces(candidates, name)
-        total = sum(c.size_of(p.rows) for c in candidates for p in c.parts
-                    if p.retention_class == name)  # fmt: skip
-        wanted = _wanted(pieces, rule, total, now_ns)
+        parts = [(p, c) for c in candidates for p in c.parts if p.retention_class == name]
+        total = sum(c.size_of(p.rows) for p, c in parts)
+        wanted = pieces[: _wanted(pieces, rule, total, now_ns)]
         before = (spent or {}).get(name, Spent())
-        count, after = _allowed(pieces[:wanted], total, before, share)
-        if force:
-            count, after = wanted, Spent(before.size, before.day)
+        day = _Day(share * (total + before.size), before.size, before.day)
+        count = len(wanted) if force else day.take(wanted)
+        rest = wanted[count:]
         if count:
-            cuts[name] = pieces[count - 1].last + 1
-            added[name] = Spent(after.size - before.size, after.day)
-        rest = pieces[count:wanted]
+            plan.cuts[name] = wanted[count - 1].last + 1
+        if rest and rest[0].day is None and not force:
+            _cut_first(plan, name, rest, day, sizes=sizes, spread=spread)
+        if name in plan.cuts and not force:
+            plan.spent[name] = Spent(day.size - before.size, day.day)
+        rest = [piece for piece in rest if piece.rows]
         if rest:
             rows, size = sum(p.rows for p in rest), sum(p.size for p in rest)
             held.append(Held(name, rows, size, rest[0].first, rest[-1].last, HELD))
-    return ExpiryPlan(cuts, added, tuple(held))
+    return ExpiryPlan(plan.cuts, plan.spent, tuple(held), plan.partial)
 
 
 def _pieces(candidates: Sequence[Candidate], name: str) -> list[_Piece]:
@@ -371,16 +271,54 @@ def _wanted(pieces: Sequence[_Piece], rule: Rule, total: int, now_ns: int) -> in
     return count
 
 
-def _allowed(pieces: Sequence[_Piece], total: int, spent: Spent, share: float) -> tuple[int, Spent]:
-    """How many of the pieces the day's share lets go, and what is spent then."""
-    limit = share * (total + spent.size)
-    size, day = spent.size, spent.day
-    for count, piece in enumerate(pieces):
-        if size + piece.size > limit:
-            # Too much for the share: one day of history, or one longer piece.
-            if day is None:
-                day = piece.first // DAY_NS
-            elif piece.day != day:
-                return count, Spent(size, day)
-        size += piece.size
-    return len(pieces), Spent(size, day)
+@dataclass(slots=True)
+class _Day:
+    """What may still go today."""
+
+    limit: float
+    size: int
+    day: int | None
+
+    def allows(self, size: int, day: int | None) -> bool:
+        """Take so many bytes of one day of history, if the share or the day's turn lets them."""
+        if self.size + size > self.limit:
+            if day is None or self.day not in {None, day}:
+                return False
+            self.day = day
+        self.size += size
+        return True
+
+    def take(self, pieces: Sequence[_Piece]) -> int:
+        """How many of the pieces may go whole."""
+        count = 0
+        while count < len(pieces) and self.allows(pieces[count].size, pieces[count].day):
+            count += 1
+        return count
+
+
+def _cut_first(
+    plan: ExpiryPlan,
+    name: str,
+    rest: Sequence[_Piece],
+    day: _Day,
+    *,
+    sizes: Mapping[int, Candidate],
+    spread: Spread,
+) -> None:
+    """Cut the first of the pieces that are left at the midnight up to which its rows may go."""
+    piece = rest[0]
+    rows = spread(name, piece.first, piece.last)
+    if rows is None:
+        return
+    for number in sorted({n for days in rows.values() for n in days}):
+        counts = {segment: days.get(number, 0) for segment, days in rows.items()}
+        size = sum(sizes[segment].size_of(count) for segment, count in counts.items())
+        if not day.allows(size, number):
+            return
+        for segment, count in counts.items():
+            if count:
+                key = (segment, name)
+                plan.partial[key] = plan.partial.get(key, 0) + count
+                piece.rows -= count
+                piece.size = max(0, piece.size - sizes[segment].size_of(count))
+        plan.cuts[name] = piece.first = (number + 1) * DAY_NS

@@ -12,8 +12,9 @@ from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.errors import DiskError, EngineClosed, InvalidArgument
 from storage_engine.frame import FLAG_OBSERVED, SlotKind
+from storage_engine.pins import Pin
 from storage_engine.recording import RecordingFileSystem
-from storage_engine.retention import Pin, Rule
+from storage_engine.retention import Rule
 from storage_engine.sample import Column, ValueType
 from storage_engine.testing import (
     DAY_NS,
@@ -286,6 +287,37 @@ def test_a_clock_that_jumps_costs_a_days_share_whatever_restarts(jump_ns):
     forced = plant.expire(rules, now_ns=NOW + jump_ns)
     assert () == forced.held
     assert [] == plant.times()
+
+
+def test_one_segment_of_all_days_is_cut_day_by_day_after_a_jump():
+    """Where compaction under a wrong clock joined everything, a run still takes its share only."""
+    plant = Plant()
+    for day in range(20):
+        at = NOW - (20 - day) * DAY_NS
+        rows = [SampleRow(s, ValueType.FLOAT64, at + k * SECOND_NS, 1.0)
+                for s in (A, B) for k in range(20)]  # fmt: skip
+        plant.write(rows, [EventRow(EVENTS, at, bytes([day]) * 16, (f"U{day}",))])
+    plant.clock.time_ns = NOW + 10 * YEAR_NS
+    plant.engine.flush()
+    assert 1 == len(plant.engine._state.segments)
+    rules = {"default": Rule(age_ns=30 * DAY_NS)}
+    options = {"now_ns": plant.clock.time_ns, "force": False}
+    pins = (Pin(frozenset({plant.slots[B]}), NOW - 20 * DAY_NS, NOW - 19 * DAY_NS),)
+    dry = plant.expire(rules, pins, dry_run=True, **options)
+    report = plant.expire(rules, pins, **options)
+
+    assert dry.classes == report.classes
+    assert 21 + 41 == report.classes[0].rows  # what is not pinned of a day by share, and a day
+    assert NOW - 18 * DAY_NS == min(plant.times(A))
+    plant.check()
+    for hour in range(1, 24):
+        plant.uptime_ns = hour * HOUR_NS
+        assert () == plant.expire(rules, pins, **options).rewritten
+    plant.uptime_ns = DAY_NS
+    assert plant.expire(rules, pins, **options).rewritten
+    assert NOW - 18 * DAY_NS < min(plant.times(A)) <= NOW - 16 * DAY_NS
+    assert [r for r in report.held if r.size]
+    plant.check()
 
 
 def test_a_server_that_is_restarted_every_night_gets_on():

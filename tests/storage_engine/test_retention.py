@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage_engine.errors import InvalidArgument
+from storage_engine.pins import Pin, Pins
 from storage_engine.retention import (
     DAY_NS,
     Candidate,
     Part,
-    Pin,
-    Pins,
     Rule,
     Spent,
     plan_expiry,
@@ -137,17 +136,45 @@ def test_what_expires_day_by_day_is_never_held_for_long(age_days):
         assert len(stored) <= age_days + 3
 
 
-def test_a_piece_of_a_year_goes_by_itself():
-    """What cannot be cut makes progress once a day, and nothing beside it."""
-    years = [whole(y + 1, y * YEAR_NS, (y + 1) * YEAR_NS - 1) for y in range(10)]
-    plan = plan_expiry(years, {"default": Rule(age_ns=YEAR_NS)}, now_ns=20 * YEAR_NS)
-    left = years[1:]
-    again = plan_expiry(
-        left, {"default": Rule(age_ns=YEAR_NS)}, now_ns=20 * YEAR_NS, spent=plan.spent
-    )
+def by_days(stored):
+    """Rows of segments spread evenly over their days, the first days getting what is left."""
 
-    assert [1] == gone(years, plan)
-    assert [] == gone(left, again)
+    def spread(name, first, last):
+        found = {}
+        for candidate in stored:
+            for part in candidate.parts:
+                free = part.rows - part.pinned
+                if part.retention_class != name or not free:
+                    continue
+                if part.first > last or part.last < first:
+                    continue
+                days = range(part.first // DAY_NS, part.last // DAY_NS + 1)
+                each, rest = divmod(free, len(days))
+                found[candidate.info.id] = {
+                    d: each + (k < rest) for k, d in enumerate(days) if each + (k < rest)
+                }
+        return found
+
+    return spread
+
+
+def test_a_year_in_one_piece_is_cut_at_midnight():
+    """Where the clock made one segment of all, 5 % of it go in a day, and the days are whole."""
+    year = whole(1, 0, YEAR_NS - 1, rows=36_500, size=1_000_000)
+    rules = {"default": Rule(age_ns=DAY_NS)}
+    plan = plan_expiry([year], rules, now_ns=20 * YEAR_NS, spread=by_days([year]))
+
+    assert 0 == plan.cuts["default"] % DAY_NS
+    assert 18 <= plan.cuts["default"] // DAY_NS <= 19  # 5 % of 365 days, and one day
+    assert plan.cuts["default"] // DAY_NS * 100 == plan.free_rows(year)
+    assert 36_500 - plan.free_rows(year) == plan.held[0].rows
+    rest = whole(2, plan.cuts["default"], YEAR_NS - 1, rows=34_600, size=947_000)
+    again = plan_expiry(
+        [rest], rules, now_ns=20 * YEAR_NS, spent=plan.spent, spread=by_days([rest])
+    )
+    assert {} == again.cuts
+    unread = plan_expiry([year], rules, now_ns=20 * YEAR_NS)
+    assert ({}, 36_500) == (unread.cuts, unread.held[0].rows)
 
 
 PIECE_NS = DAY_NS // 4
@@ -197,7 +224,8 @@ def test_whatever_is_stored_the_plan_keeps_its_promises(
     *, stored, rules, now_ns, share, spent, force
 ):
     """No unexpired row, no pinned row, pieces whole, the budget met, the share kept."""
-    plan = plan_expiry(stored, rules, now_ns=now_ns, share=share, spent=spent, force=force)
+    options = {"now_ns": now_ns, "share": share, "spent": spent, "force": force}
+    plan = plan_expiry(stored, rules, spread=by_days(stored), **options)
 
     assert set(plan.cuts) <= set(rules)
     for name in ("a", "b"):
@@ -208,22 +236,23 @@ def test_whatever_is_stored_the_plan_keeps_its_promises(
         rule = rules.get(name, Rule())
         if rule.bytes_max is None:
             assert all(rule.age_ns is not None and p.last < now_ns - rule.age_ns for p, _ in went)
-        if cut is not None:
-            assert not [p for p, _ in free if p.first < cut <= p.last]  # nothing is cut through
+        if cut is not None and [p for p, _ in free if p.first < cut <= p.last]:
+            assert cut % DAY_NS == 0  # a piece is cut at midnight only
         total = sum(c.size_of(p.rows) for p, c in parts)
-        lost = sum(c.size_of(p.rows - p.pinned) for p, c in went)
-        left = [(p, c) for p, c in free if (p, c) not in went]
+        lost = sum(c.size_of(plan.free_of(c, p)) for p, c in parts)
+        left = [(p, c) for p, c in free if plan.free_of(c, p) < p.rows - p.pinned]
         if force and rule.bytes_max is not None and left:
             assert total - lost <= rule.bytes_max
         if not force:
             before = spent.get(name, Spent())
             limit = share * (total + before.size)
-            beyond = _by_day_or_alone(went, before)
-            assert before.size * bool(went) + lost - beyond <= max(limit, before.size)
+            rounding = 60 * len(parts)  # bytes are whole per segment and day
+            beyond = _own_day(stored, name, free, cut, before)
+            assert before.size * bool(lost) + lost - beyond <= max(limit, before.size) + rounding
         held = [h for h in plan.held if h.retention_class == name]
         assert not (force and held)
         if rule.age_ns is not None and not held:
-            assert not _whole_pieces_left(free, went, now_ns - rule.age_ns)
+            assert not _whole_pieces_left(left, now_ns - rule.age_ns)
 
 
 def _components(parts):
@@ -236,20 +265,20 @@ def _components(parts):
     return found
 
 
-def _by_day_or_alone(went, before):
-    """Most that the rule beside the share may have let go: one day, or one piece."""
-    components = _components(went)
+def _own_day(stored, name, free, cut, before):
+    """Most that the day's turn may have let go beside the share: one day of history."""
+    spread = by_days(stored)(name, -(2**63), 2**63)
     by_day = {}
-    for first, _, size in components:
-        day = first // DAY_NS
-        by_day[day] = by_day.get(day, 0) + size
+    for part, candidate in free:
+        for day, rows in spread[candidate.info.id].items():
+            if cut is not None and (part.last < cut or (day + 1) * DAY_NS <= cut):
+                by_day[day] = by_day.get(day, 0) + candidate.size_of(rows)
     if before.day is not None:
         return by_day.get(before.day, 0)
     return max(by_day.values(), default=0)
 
 
-def _whole_pieces_left(free, went, horizon):
-    left = [pair for pair in free if pair not in went]
+def _whole_pieces_left(left, horizon):
     components = _components(left)
     return bool(components) and components[0][1] < horizon
 

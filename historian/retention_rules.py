@@ -1,0 +1,158 @@
+"""Which retention class a tag or a kind of event belongs to. Pure."""
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from historian.catalog_records import TEXT_CHARACTERS_MAX
+from historian.errors import RequestInvalid
+from historian.events import EVENT_KINDS
+from storage_engine.changes import CHANGES_CLASS
+
+DEFAULT_CLASS = "default"  # of tags that nothing is said about
+EVENTS_CLASS = "events"  # of kinds of events that nothing is said about
+KINDS = ("tag", "pattern", "asset", "event")
+NAME_CHARACTERS_MAX = 100
+_WILD = re.compile(r"\[[^\]]*\]|[*?]")
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionClass:
+    """How long what belongs to it is kept; no limit means for ever.
+
+    Attributes
+    ----------
+    name : str
+    age_ns : int or None
+    bytes_max : int or None
+    description : str
+    """
+
+    name: str
+    age_ns: int | None = None
+    bytes_max: int | None = None
+    description: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it says, for the audit."""
+        return {
+            "age_ns": self.age_ns,
+            "bytes_max": self.bytes_max,
+            "description": self.description,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What belongs to a class.
+
+    Attributes
+    ----------
+    kind : str
+        ``tag``: one name. ``pattern``: names by shell pattern. ``asset``: all tags of an asset and
+        those below it. ``event``: one kind of event.
+    pattern : str
+    retention_class : str
+    """
+
+    kind: str
+    pattern: str
+    retention_class: str
+
+
+class Assignments:
+    """All assignments, ready to be asked.
+
+    Parameters
+    ----------
+    assignments : sequence of Assignment
+    """
+
+    def __init__(self, assignments: Sequence[Assignment]) -> None:
+        named = [a for a in assignments if a.kind == "tag"]
+        events = [a for a in assignments if a.kind == "event"]
+        self._tags = {a.pattern: a.retention_class for a in named}
+        self._events = {a.pattern: a.retention_class for a in events}
+        groups = [a for a in assignments if a.kind in {"pattern", "asset"}]
+        self._groups = [
+            (a, re.compile(fnmatch.translate(a.pattern)))
+            for a in sorted(groups, key=lambda a: (-_weight(a), a.kind, a.pattern))
+        ]
+
+    def class_of_tag(self, name: str, asset: str) -> str:
+        """Class of a tag: by its name, else by the group that says most, else the default.
+
+        Parameters
+        ----------
+        name : str
+        asset : str
+            Path of its asset, may be empty.
+
+        Returns
+        -------
+        str
+        """
+        found = self._tags.get(name)
+        if found is not None:
+            return found
+        for group, pattern in self._groups:
+            if group.kind == "asset":
+                if asset == group.pattern or asset.startswith(group.pattern + "/"):
+                    return group.retention_class
+            elif pattern.fullmatch(name):
+                return group.retention_class
+        return DEFAULT_CLASS
+
+    def class_of_event(self, kind: str) -> str:
+        """Class of a kind of event."""
+        return self._events.get(kind, EVENTS_CLASS)
+
+
+def _weight(group: Assignment) -> int:
+    """How much a group says: characters that have to be there."""
+    return len(group.pattern if group.kind == "asset" else _WILD.sub("", group.pattern))
+
+
+def check_class(wanted: RetentionClass) -> None:
+    """Refuse what no class may be.
+
+    Raises
+    ------
+    RequestInvalid
+    """
+    name = wanted.name
+    good = name and name == name.strip() and name.isprintable() and "/" not in name
+    if not good or len(name) > NAME_CHARACTERS_MAX or name == CHANGES_CLASS:
+        message = f"cannot put retention class: got name {name!r}, want 1 to {NAME_CHARACTERS_MAX}"
+        raise RequestInvalid(
+            f"{message} printable characters without /, other than {CHANGES_CLASS!r}", where="name"
+        )
+    if wanted.age_ns is not None and not 0 < wanted.age_ns < 2**63:
+        message = f"cannot put retention class {name!r}: got age {wanted.age_ns} ns"
+        raise RequestInvalid(f"{message}, want 1 or more, or none", where="age")
+    if wanted.bytes_max is not None and not 0 <= wanted.bytes_max < 2**63:
+        message = f"cannot put retention class {name!r}: got {wanted.bytes_max} bytes"
+        raise RequestInvalid(f"{message}, want 0 or more, or none", where="bytes_max")
+    if len(wanted.description) > TEXT_CHARACTERS_MAX:
+        message = f"cannot put retention class {name!r}: got a text of {len(wanted.description)}"
+        raise RequestInvalid(f"{message} characters, want at most {TEXT_CHARACTERS_MAX}")
+
+
+def check_assignment(kind: str, pattern: str) -> None:
+    """Refuse what cannot be assigned.
+
+    Raises
+    ------
+    RequestInvalid
+    """
+    if kind not in KINDS:
+        message = f"cannot assign: got kind {kind!r}, want one of {', '.join(KINDS)}"
+        raise RequestInvalid(message, where="kind")
+    if not 0 < len(pattern) <= TEXT_CHARACTERS_MAX:
+        message = f"cannot assign {kind}: got a pattern of {len(pattern)} characters"
+        raise RequestInvalid(f"{message}, want 1 to {TEXT_CHARACTERS_MAX}", where="pattern")
+    if kind == "event" and pattern not in EVENT_KINDS:
+        message = f"cannot assign event: got {pattern!r}, want a kind of event"
+        raise RequestInvalid(message, where="pattern")
