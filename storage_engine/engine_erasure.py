@@ -39,6 +39,7 @@ class ErasureSide(CompactionSide):
         self._check_open("list erasures")
         done = self._erased_lsn()
         with self._lock:
+            self._drain()
             segments, tombstones = self._state.segments, self._state.tombstones
         waiting = [one for one in tombstones if one.erase and one.lsn > done]
         if not waiting:
