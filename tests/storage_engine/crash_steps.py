@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from crash_story import BLOBS, COUNTS, EVENTS, FLOATS, STATES, Story
+from crash_story import BLOBS, CONFIG, COUNTS, EVENTS, FLOATS, STATES, Story
 
 from storage_engine.changes import Verb
+from storage_engine.config import EngineConfig
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import ValueType
 from storage_engine.streams import Duplicates
@@ -178,9 +179,11 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def play(fs: RecordingFileSystem, steps: Sequence[Step] = STEPS) -> Story:
+def play(
+    fs: RecordingFileSystem, steps: Sequence[Step] = STEPS, config: EngineConfig = CONFIG
+) -> Story:
     """Tell the story on a recording disk."""
-    story = Story(fs, lambda: fs.position)
+    story = Story(fs, lambda: fs.position, config)
     story.open()
     for step in steps:
         step(story)

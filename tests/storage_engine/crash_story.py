@@ -13,7 +13,8 @@ from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.filesystem import FileSystem
 from storage_engine.frame import FLAG_OBSERVED, FLAG_ONE_SHOT, Frame, SlotKind
-from storage_engine.retention import Pin, Rule
+from storage_engine.pins import Pin
+from storage_engine.retention import Rule
 from storage_engine.sample import Column, ValueType
 from storage_engine.streams import Duplicates
 from storage_engine.testing import (

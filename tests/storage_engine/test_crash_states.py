@@ -33,8 +33,8 @@ def test_disks_drawn_from_every_moment_hold_what_was_acknowledged(record_propert
     """I1 to I7: nothing lost, invented, altered, doubled or torn; the store opens and goes on."""
     story, fs = told()
 
-    # Every second moment; which half changes from day to day.
-    checked = check_states(story, fs, moments=range(DAY % 2, fs.position + 1, 2), limit=4)
+    # Every third moment; which third changes from day to day.
+    checked = check_states(story, fs, moments=range(DAY % 3, fs.position + 1, 3), limit=5)
 
     record_property("states", checked.told())
     assert len(checked.disks) >= ORDINARY_DISKS, checked.told()
@@ -43,10 +43,10 @@ def test_disks_drawn_from_every_moment_hold_what_was_acknowledged(record_propert
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_twenty_thousand_disks_hold_what_was_acknowledged(record_property):
-    """All moments, all plans, several draws of those that are drawn."""
+    """All moments, all plans."""
     story, fs = told()
 
-    checked = check_with_two_processes(story, fs, range(2))
+    checked = check_with_two_processes(story, fs, range(1))
 
     record_property("states", checked.told())
     print(checked.told())
