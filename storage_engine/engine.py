@@ -105,6 +105,7 @@ class Engine(BulkSide, RetentionSide, ReadSide, BackupSide, ErasureSide):
             self._drain()
         if self._flusher.due(self._wal):
             self._flusher.flush(self._wal)
+        self._reader.retain(self._state.live.held)
 
     def findings(self) -> list[Finding]:
         """Pieces of damage found since open, each once."""

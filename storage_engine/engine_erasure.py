@@ -80,6 +80,7 @@ class ErasureSide(CompactionSide):
         assert self._wal is not None, "checked by compact"
         with self._upkeep_lock:
             self._flusher.forget(self._wal)
+        self._reader.retain(self._state.live.held)
         left = self.erasures()
         waiting = [one.tombstone.lsn for one in left if one.waits_for]
         with self._lock:

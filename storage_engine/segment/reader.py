@@ -1,7 +1,5 @@
 """Sealed files back into rows. Damage is named in the findings and served around."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from storage_engine.checksum import crc32c
 from storage_engine.columns import STRINGS, Rows, seal
 from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
-from storage_engine.filesystem import File, FileSystem
+from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
 from storage_engine.segment.layout import (
     EDGE_BYTES,
@@ -22,6 +20,7 @@ from storage_engine.segment.layout import (
     SegmentInfo,
     decode_edge,
 )
+from storage_engine.segment.open_files import OpenFiles
 from storage_engine.table import Table, decode_table
 
 _DIRECTORY_BYTES_MAX = 1 << 30
@@ -57,26 +56,14 @@ class SegmentReader:
     """
 
     def __init__(self, fs: FileSystem, config: EngineConfig, findings: Findings) -> None:
-        self._fs = fs
         self._findings = findings
         self._directories: ByteCache[Directory] = ByteCache(config.directory_cache_bytes)
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
-        self._files: OrderedDict[int, File] = OrderedDict()
-        self._files_max = config.open_files_max
-        self._lock = threading.Lock()
+        self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
 
     def _read(self, info: SegmentInfo, offset: int, size: int) -> bytes:
-        # Reads happen under the lock so that no file is closed below a reader.
-        with self._lock:
-            file = self._files.get(info.id)
-            if file is None:
-                file = self._files[info.id] = self._fs.open_read(info.path)
-                if len(self._files) > self._files_max:
-                    self._files.popitem(last=False)[1].close()
-            else:
-                self._files.move_to_end(info.id)
-            return file.read_at(offset, size)
+        return self._files.read(info.id, info.path, offset, size)
 
     def directory(self, info: SegmentInfo) -> Directory | None:
         """Directory of a segment, or None when the segment had to be set aside."""
@@ -192,9 +179,11 @@ class SegmentReader:
 
     def close(self) -> None:
         """Close all files."""
-        with self._lock:
-            while self._files:
-                self._files.popitem()[1].close()
+        self._files.close()
+
+    def retain(self, wanted: Callable[[int], bool]) -> None:
+        """Close the files of segments that are gone, so that their space is given back."""
+        self._files.retain(wanted)
 
 
 def rows_bytes(rows: Rows) -> int:
