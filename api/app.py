@@ -7,6 +7,8 @@ from api.body import BodyBudget
 from api.routes import ROUTERS
 from api.security import SecurityHeaders
 from historian.runtime import Historian
+from historian.transfer.jobs import TransferJobs
+from historian.transfer.store import store_of
 
 
 def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:
@@ -35,6 +37,7 @@ def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:
     app.state.historian = historian
     app.state.local_reader = local_reader
     app.state.body_budget = BodyBudget(historian.config.http.body_bytes_max)
+    app.state.transfers = TransferJobs(lambda: store_of(historian), historian.config.transfer)
     for router in ROUTERS:
         app.include_router(router)
     errors.install(app)

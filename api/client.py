@@ -31,6 +31,10 @@ class Client(Protocol):
         """Return the JSON answer, or raise CommandFailed with the server's own words."""
         ...
 
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask for a change with a JSON body; only a running server makes one."""
+        ...
+
 
 def read_config(path: Path | None) -> HistorianConfig:
     """Load the file, or the default for the current folder when none is named."""
@@ -53,8 +57,8 @@ def connect(config: HistorianConfig, url: str | None) -> Iterator[Client]:
     CommandFailed
         When neither is there.
     """
-    address = url or f"http://{_reachable(config.http.host)}:{config.http.port}"
-    token = _token(config)
+    address = url or f"http://{reachable(config.http.host)}:{config.http.port}"
+    token = token_of(config)
     with httpx.Client(
         base_url=address,
         headers={"authorization": f"Bearer {token}"},
@@ -82,12 +86,13 @@ def connect(config: HistorianConfig, url: str | None) -> Iterator[Client]:
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated, not bound
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """Address at which a server on this host is reached from here."""
     return _WILDCARDS.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _token(config: HistorianConfig) -> str:
+def token_of(config: HistorianConfig) -> str:
+    """The administrator's token, as the server wrote it; ``none`` when there is no file."""
     try:
         return config.http.token_file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -104,6 +109,13 @@ class _Http:
         """Ask."""
         try:
             return answer(self._http.get(path, params=_given(parameters)))
+        except httpx.TransportError as error:
+            raise CommandFailed(f"cannot reach server: {error}, at {path}") from None
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask for a change."""
+        try:
+            return answer(self._http.request(method, path, json=body))
         except httpx.TransportError as error:
             raise CommandFailed(f"cannot reach server: {error}, at {path}") from None
 
@@ -133,6 +145,10 @@ class _Files:
     def get(self, path: str, parameters: Parameters | None = None) -> Any:
         """Ask."""
         return answer(self._runner.run(self._http.get(path, params=_given(parameters))))
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Refuse: the files were opened for reading."""
+        raise CommandFailed(f"cannot {method} {path}: no server runs, and files are only read")
 
 
 def _given(parameters: Parameters | None) -> dict[str, Any]:

@@ -179,7 +179,12 @@ class Import:
             return [(self._source / piece.path, piece) for piece in pieces]
         if self._source.is_file():
             return [(self._source, None)]
-        found = sorted(p for p in self._source.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+        root = self._source.resolve()
+        found = sorted(
+            path
+            for path in self._source.rglob("*")
+            if path.suffix in SUFFIXES and path.is_file() and path.resolve().is_relative_to(root)
+        )
         if not found:
             message = f"cannot import: got no files in {self._source.name!r}, want "
             raise RequestInvalid(message + ", ".join(SUFFIXES), got=self._source.name, where="path")

@@ -128,7 +128,7 @@ def _choice(value: str, known: dict[str, T], option: str) -> T:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         raise _refused(f"zone={name}", "a zone such as Europe/Berlin") from None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from historian.catalog import Catalog
 from historian.config_server import IngestConfig
 from historian.ingest_streams import Streams
+from historian.runtime import Historian
 from storage_engine.clock import Clock
 from storage_engine.columns import take_column
 from storage_engine.engine import Engine
@@ -66,6 +67,12 @@ class TransferStore:
     def streams(self) -> Streams:
         """Streams by what they mean."""
         return Streams(self.engine)
+
+
+def store_of(historian: Historian) -> TransferStore:
+    """Parts of an open historian; raises NotReady while its engine is closed."""
+    parts = (historian.engine, historian.catalog, historian.clock, historian.config.ingest)
+    return TransferStore(*parts)
 
 
 def sample_pages(

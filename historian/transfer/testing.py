@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from connectors.connector import Clock
 from historian.catalog_records import TagDraft
 from historian.config import HistorianConfig, parse_config
 from historian.events import EVENT_KINDS
 from historian.runtime import Historian
-from historian.transfer.store import TransferStore
+from historian.transfer.store import store_of
 from storage_engine.bulk import BulkRows
-from storage_engine.clock import Clock
 from storage_engine.sample import EVENT_ID_DTYPE, AnyArray, ColumnData, ValueType
 
 CONFIG = """
@@ -33,12 +33,6 @@ def config_in(folder: Path) -> HistorianConfig:
 def open_historian(folder: Path, clock: Clock) -> Historian:
     """A historian that is open and not started."""
     return Historian.open(config_in(folder), clock)
-
-
-def transfer_store(historian: Historian) -> TransferStore:
-    """The parts that a transfer needs."""
-    config = historian.config.ingest
-    return TransferStore(historian.engine, historian.catalog, historian.clock, config)
 
 
 def _floats(bits: list[int], kind: str) -> AnyArray:
@@ -92,8 +86,7 @@ def fill(historian: Historian, *, rows: int = 500, years: int = 3) -> None:
         traps = trap_values()[ValueType.SYMBOL if column.type is ValueType.TEXT else column.type]
         valid = np.arange(rows) % 7 != place % 7
         data_columns.append(ColumnData(column.type, np.resize(traps, rows), valid))
-    stream_id = TransferStore(engine, catalog, historian.clock, historian.config.ingest).streams()
-    events = stream_id.event_stream(kind)
+    events = store_of(historian).streams().event_stream(kind)
     assert events is not None, "every kind has its stream"
     parts.append(BulkRows(events, times, None, ids, tuple(data_columns)))
     engine.bulk_import("fill", None, parts)

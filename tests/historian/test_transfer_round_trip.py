@@ -11,8 +11,8 @@ from historian.transfer.document import NAME, read_document
 from historian.transfer.export import JOURNAL, Export, ExportRequest
 from historian.transfer.importing import Import, ImportRequest
 from historian.transfer.pieces import LAYOUTS
-from historian.transfer.store import Silent
-from historian.transfer.testing import START_NS, fill, open_historian, transfer_store
+from historian.transfer.store import Silent, store_of
+from historian.transfer.testing import START_NS, fill, open_historian
 from storage_engine.sample import ValueType
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -35,13 +35,13 @@ def made(tmp_path):
 
 def export(historian, folder, **options):
     """Export, and give what export.json says."""
-    return Export(transfer_store(historian), folder, ExportRequest(**options), Silent()).run()
+    return Export(store_of(historian), folder, ExportRequest(**options), Silent()).run()
 
 
 def import_(historian, source, work, commit_bytes=1 << 20, **options):
     """Import, and give the report."""
     return Import(
-        transfer_store(historian),
+        store_of(historian),
         source,
         ImportRequest(**options),
         Silent(),
@@ -159,7 +159,7 @@ def test_differences_are_named_by_tag_and_year(made, tmp_path):
     )
     import_(second, tmp_path / "more.csv", tmp_path / "work")
 
-    found = compare(transfer_store(second), document, Silent())
+    found = compare(store_of(second), document, Silent())
     report = import_(second, tmp_path / "out", tmp_path / "work", verify_only=True)
 
     assert report.compared == found
