@@ -20,6 +20,7 @@ from storage_engine.errors import InvalidArgument
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
 from storage_engine.flushing import Flusher
+from storage_engine.frame import SlotKind
 from storage_engine.manifest import Manifest, store_manifest, stream_table
 from storage_engine.recovery import Found, load_store, replayer
 from storage_engine.sample import UInt32Array
@@ -37,6 +38,7 @@ from storage_engine.tools.verify import verify_store
 
 _UNBOUNDED = 1 << 30
 _LAST = 2**63
+_LEAST = {"i": -(2**63)}  # what arrays per stream hold for a stream without rows
 Report = dict[str, object]
 
 
@@ -109,7 +111,7 @@ class _Salvage:
         if base is None or taken.losses:
             self.fill_from_segments(taken)
             self.fill_from_log(taken, checkpoint)
-        state, manifest = self.load(checkpoint)
+        state, manifest = self.load(taken, checkpoint)
         self.replay(taken, state, manifest, checkpoint)
         return self.report(taken, checkpoint)
 
@@ -190,12 +192,12 @@ class _Salvage:
 
     # Making the new store
 
-    def load(self, checkpoint: int) -> tuple[State, Manifest | None]:
+    def load(self, taken: Recovered, checkpoint: int) -> tuple[State, Manifest | None]:
         """State of the new store as of the checkpoint."""
         base, state = self.found.base, State(self.config)
         manifest = None
         if base is not None:
-            manifest = self.manifest_of(base, checkpoint)
+            manifest = self.manifest_of(base, taken, checkpoint)
             self.target.make_directories("manifest")
             store_manifest(self.target, manifest)
         found = Findings(self.config.findings_max)
@@ -212,13 +214,31 @@ class _Salvage:
             state.applied_lsn = checkpoint
         return state, manifest
 
-    def manifest_of(self, base: Manifest, checkpoint: int) -> Manifest:
+    def manifest_of(self, base: Manifest, taken: Recovered, checkpoint: int) -> Manifest:
+        """The base with the segments that there are, streams that it lacks behind its own."""
         counters = read_json(base.table, "counters", at=base.path)
         counters["next_segment_id"] = self.rebuilt.next_id
         counters["next_stream_id"] = max([*self.found.streams, 0]) + 1
+        ids = base.table["stream_id"].tolist()
+        more = [info for info in self.found.streams.values() if info.id not in set(ids)]
+        streams = [*(self.found.streams[one] for one in ids), *more]
+        padded = {
+            name: np.append(
+                values, np.full(len(more), _LEAST.get(values.dtype.kind, 0), values.dtype)
+            )
+            for name, values in base.table.items()
+            if name.startswith("stream_") and len(values) == len(ids) and values.dtype.kind in "iu"
+        }
+        stale = {loss.stream for loss in taken.losses if loss.stream is not None}
+        if any(loss.stream is None for loss in taken.losses):
+            stale = set(self.found.streams)
+        stale |= set(base.table.get("stale_stream", np.zeros(0, np.uint32)).tolist())
+        series = {i.id for i in self.found.streams.values() if i.kind is SlotKind.SERIES}
         table = {
             **base.table,
-            **stream_table(list(self.found.streams.values())),
+            **padded,
+            **stream_table(streams),
+            "stale_stream": np.array(sorted(stale & series), np.uint32),
             "counters": json_column(counters),
         }
         return Manifest(self.incarnation, 1, checkpoint, tuple(self.rebuilt.infos), table)

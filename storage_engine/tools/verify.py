@@ -139,6 +139,7 @@ class _Store:
         self.fs = fs
         self.progress = progress
         self.done = Checked()
+        self.oldest_checkpoint = 0
 
     def run(self) -> Checked:
         newest, listed = self.manifests()
@@ -163,6 +164,7 @@ class _Store:
             if found.manifest is None:
                 continue
             newest = newest or found.manifest
+            self.oldest_checkpoint = found.manifest.checkpoint_lsn
             for info in found.manifest.segments:
                 listed.setdefault(info.path, info)
         if newest is None and list_store(self.fs).any_content:
@@ -206,6 +208,10 @@ class _Store:
             self.progress(len(found.data))
             first = found.header.first_lsn if found.header else None
             ahead = last if last is not None else start
+            oldest = self.oldest_checkpoint
+            if first is not None and last is None and oldest + 1 < first <= start + 1:
+                what = f"{found.path}: lsn {oldest + 1} to {first - 1} are in no log file"
+                self.done.notes.append(f"{what}: an older generation would open without them")
             if first is not None and first > ahead + 1:
                 what = f"lsn {ahead + 1} to {first - 1} are lost: in no log file"
                 self.done.findings.append(Finding(found.path, 0, what))
