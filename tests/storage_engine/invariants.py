@@ -133,6 +133,19 @@ class Truth:
         self.rows.append((lsn, len(samples)))
         self.imports.append((position, lsn))
 
+    def forget_after(self, lsn: int) -> None:
+        """The log was opened anew at an lsn: later ones are given out again, to other records."""
+        for name in ("streams", "frames", "binds", "times", "rows"):
+            setattr(self, name, [entry for entry in getattr(self, name) if entry[0] <= lsn])
+        self.begun = [(when, min(last, lsn)) for when, last in self.begun]
+        self.imports = [entry for entry in self.imports if entry[1] <= lsn]
+        self.model.forget_after(lsn)
+        self._at.clear()
+
+    def crcs(self) -> set[int]:
+        """Sums of all frames, which are their names."""
+        return {state[2] for _, _, state, _ in self.frames}
+
     def submit(self, position: int, lsn: int) -> None:
         """Up to this lsn all was submitted, at this position at the earliest."""
         self.begun.append((position, lsn))
