@@ -35,6 +35,10 @@ bench: $(VENV)/.tested-with
 wheel: $(VENV)/.tested-with
 	$(BIN)/python tests/house/wheel_check.py
 
+# Stores of this version's formats, as the next numbered directory; existing ones are never touched.
+golden: $(VENV)/.tested-with
+	$(BIN)/python tests/golden/write.py
+
 debug: $(VENV)/.tested-with
 	HISTORIAN_BUILD=debug $(BIN)/python setup.py -q build_ext --inplace --force
 	$(BIN)/python -m pytest -m "not slow" tests/storage_engine
