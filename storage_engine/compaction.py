@@ -2,7 +2,7 @@
 
 Jobs in order: erasures, whatever their size; segments of about one size into one (``fan_in`` of
 them, so that a row is written once per factor); late segments into those they overlap, once they
-weigh a quarter of them; small segments of days and months that are old into wider partitions.
+have a quarter of their rows; small segments of days and months that are old into wider partitions.
 Every job but an erasure leaves fewer segments than it takes, so that planning comes to an end.
 """
 
@@ -150,6 +150,7 @@ def _neighbours(
 ) -> list[SegmentInfo] | None:
     """Enough segments in a row up to a size, the largest of which is a small part of them."""
     run: list[SegmentInfo] = []
+    fan_in = config.compaction_fan_in
     for info in (*small, None):
         if info is not None and info.size <= size_max:
             run.append(info)
@@ -158,9 +159,7 @@ def _neighbours(
         largest = max((one.size for one in chosen), default=0)
         total = sum(one.size for one in chosen)
         # A row gets into a segment that is nearly so many times as large as the one it was in.
-        if len(chosen) >= config.compaction_fan_in and total >= (
-            largest * (config.compaction_fan_in - 1)
-        ):
+        if len(chosen) >= fan_in and total >= largest * (fan_in - 1):
             return chosen
         run = []
     return None
@@ -174,8 +173,9 @@ def _late_job(group: Sequence[SegmentInfo], config: EngineConfig) -> Job | None:
     first, last = min(info.first for info in late), max(info.last for info in late)
     rest = [i for i in group if not i.late and i.first <= last and i.last >= first]
     late = _fitting(late, config)
-    weight = sum(info.size for info in late)
-    if not rest or weight * _LATE_SHARE < sum(info.size for info in rest):
+    # In rows: a small segment has many bytes per row, and would seem to weigh more than it does.
+    weight = sum(info.rows for info in late)
+    if not rest or weight * _LATE_SHARE < sum(info.rows for info in rest):
         return None
     chosen = _fitting([*late, *rest], config)
     return Job(Reason.LATE, tuple(chosen)) if len(chosen) > len(late) else None

@@ -46,7 +46,7 @@ def nothing(size_bytes):
 def segment(number, size, first=0, last=0, **facts):
     place = {"partition": "2025-06-15", "retention_class": "default", "late": False, **facts}
     return SegmentInfo(
-        number, size=size, rows=1, first=first, last=last, lsn_min=1, lsn_max=1, **place
+        number, size=size, rows=size // 4, first=first, last=last, lsn_min=1, lsn_max=1, **place
     )
 
 
