@@ -1,31 +1,28 @@
 """rewrite.py and merging.py: rows merged in key order, only what may go is gone, memory bounded."""
 
+import dataclasses
 import errno
 import math
 import struct
+import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage_engine.columns import Rows, bits_of
-from storage_engine.config import EngineConfig
+from storage_engine.columns import bits_of
 from storage_engine.errors import CorruptData, DiskError, EngineClosed
-from storage_engine.findings import Findings
-from storage_engine.frame import SlotKind
-from storage_engine.recording import RecordingFileSystem
-from storage_engine.rewrite import Rewrite
-from storage_engine.sample import EVENT_ID_DTYPE, Column, ValueType
-from storage_engine.segment.live import LiveSegments
-from storage_engine.segment.reader import SegmentReader
+from storage_engine.sample import ValueType
 from storage_engine.segment.writer import SegmentWriter
-from storage_engine.streams import StreamInfo
-from storage_engine.testing import DAY_NS, SECOND_NS, bits, column_of
-from storage_engine.tombstones import Tombstone, Tombstones
+from storage_engine.testing import DAY_NS, SECOND_NS, bits
+from storage_engine.tombstones import Tombstone
 
-NOW = 1_750_000_000 * SECOND_NS
+sys.path.insert(0, str(Path(__file__).parent))
+from segment_bench import GROWN, NOW, STREAMS, Bench, add_events, add_series
+
 TODAY = NOW // DAY_NS * DAY_NS
 NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_0000_0123))[0]
 VALUES = {
@@ -34,125 +31,6 @@ VALUES = {
     ValueType.SYMBOL: ["RUN", "", None],
 }
 TYPES = list(VALUES)
-GROWN = (Column("unit", ValueType.TEXT), Column("value", ValueType.FLOAT64))
-
-
-def series(stream_id, value_type, retention_class="default"):
-    column = (Column("value", value_type),)
-    return StreamInfo(stream_id, bytes([stream_id]) * 16, SlotKind.SERIES, column, retention_class)
-
-
-def event_stream(stream_id, columns=GROWN):
-    return StreamInfo(stream_id, bytes([stream_id]) * 16, SlotKind.EVENTS, columns, "default")
-
-
-STREAMS = {
-    1: series(1, ValueType.SYMBOL),
-    2: series(2, ValueType.FLOAT64),
-    3: series(3, ValueType.FLOAT64, "long"),
-    4: series(4, ValueType.INT64),
-    5: event_stream(5),
-    6: event_stream(6),
-}
-
-
-class Bench:
-    """A place for segments, without an engine around it."""
-
-    def __init__(self, streams=None, **settings_):
-        self.config = EngineConfig(**{"block_rows": 4, "block_cache_bytes": 1, **settings_})
-        self.fs = RecordingFileSystem()
-        self.findings = Findings(100)
-        self.reader = SegmentReader(self.fs, self.config, self.findings)
-        self.live = LiveSegments()
-        self.streams = STREAMS if streams is None else streams
-
-    def write(self, series_rows=(), events=(), partition="2025-06-15", grown=True):
-        """One segment as a flush writes it; rows of series are (stream, time, stamp, q, value)."""
-        writer = SegmentWriter(self.fs, bytes(16), self.live.allocate(), partition, "default")
-        size = self.config.block_rows
-        for value_type in sorted({self.streams[row[0]].value_type for row in series_rows}):
-            mine = [row for row in series_rows if self.streams[row[0]].value_type is value_type]
-            mine.sort(key=lambda row: row[:3])
-            for begin in range(0, len(mine), size):
-                add_series(writer, value_type, mine[begin : begin + size])
-        for stream_id in sorted({row[0] for row in events}):
-            mine = sorted((row for row in events if row[0] == stream_id), key=lambda r: r[1:4])
-            for begin in range(0, len(mine), size):
-                add_events(writer, mine[begin : begin + size], GROWN if grown else GROWN[:1])
-        return writer.finish(self.streams)
-
-    def rewrite(self, infos, tombstones=(), *, now_ns=NOW, keep=None, pace=lambda size: None):
-        job = Rewrite(
-            self.fs,
-            self.config,
-            self.reader,
-            incarnation=bytes(16),
-            streams=self.streams,
-            now_ns=now_ns,
-            live=self.live,
-        )
-        return job.run(infos, Tombstones(tombstones), keep=keep, pace=pace)
-
-    def files(self):
-        """Every file below segments/, half-written ones too."""
-        return {
-            f"segments/{folder}/{name}"
-            for folder in self.fs.list("segments")
-            for name in self.fs.list(f"segments/{folder}")
-        }
-
-    def rows(self, info):
-        """Rows of a segment as they lie, and the sizes of its blocks."""
-        directory = self.reader.load_directory(info)
-        table, found = directory.table, []
-        order = np.lexsort((table["run_start"], table["run_block"]))
-        for run in order.tolist():
-            block = self.reader.load_block(directory, int(table["run_block"][run]))
-            start = int(table["run_start"][run])
-            part = block.take(slice(start, start + int(table["run_rows"][run])))
-            found += plain(int(table["run_stream"][run]), part)
-        return found
-
-
-def add_series(writer, value_type, rows):
-    stream = np.array([row[0] for row in rows], np.uint32)
-    column = column_of(value_type, [row[4] for row in rows])
-    quality = np.array([row[3] for row in rows], np.uint32)
-    writer.add(stream, Rows(*times_and_stamps(rows), quality, None, (column,)))
-
-
-def add_events(writer, rows, columns):
-    ids = np.array([row[2] for row in rows], EVENT_ID_DTYPE)
-    data = tuple(
-        column_of(column.type, [row[4][place] for row in rows])
-        for place, column in enumerate(columns)
-    )
-    stream = np.array([row[0] for row in rows], np.uint32)
-    time = np.array([row[1] for row in rows], np.int64)
-    stamp = np.array([row[3] for row in rows], np.uint64)
-    writer.add(stream, Rows(time, stamp, None, ids, data))
-
-
-def times_and_stamps(rows):
-    return np.array([row[1] for row in rows], np.int64), np.array([r[2] for r in rows], np.uint64)
-
-
-def plain(stream_id, rows):
-    columns = []
-    for column in rows.data:
-        held = [bits(value) for value in column.value.tolist()]
-        valid = [True] * len(rows) if column.valid is None else column.valid.tolist()
-        columns.append([v if ok else None for v, ok in zip(held, valid, strict=True)])
-    values = list(zip(*columns, strict=True))
-    middle = rows.quality.tolist() if rows.event_id is None else [bytes(i) for i in rows.event_id]
-    return [
-        (stream_id, *facts)
-        for facts in zip(
-            rows.timestamp_ns.tolist(), rows.stamp.tolist(), middle, values, strict=True
-        )
-    ]
-
 
 # Few streams, times and values, so that rewrites, redeliveries and ties are the rule.
 series_row = st.tuples(
@@ -434,3 +312,32 @@ def test_floats_are_compared_by_their_bits():
 
     found = [row[4][0] for row in bench.rows(info)]
     assert bits_of(np.array(values)).tobytes() == b"".join(found)
+
+
+def test_what_cannot_be_merged_is_named_and_not_guessed():
+    """Blocks of mixed streams of events, ties in the wrong order, rows of nobody, missing runs."""
+    bench = Bench()
+    writer = SegmentWriter(bench.fs, bytes(16), bench.live.allocate(), "1970-01-01", "default")
+    add_events(writer, [(5, 1, b"a" * 16, 2, ("u", 1.0)), (6, 1, b"a" * 16, 2, ("u", 1.0))], GROWN)
+    mixed = writer.finish(bench.streams)
+    writer = SegmentWriter(bench.fs, bytes(16), bench.live.allocate(), "1970-01-01", "default")
+    for stamp in (8, 4):
+        add_series(writer, ValueType.FLOAT64, [(2, 1, stamp, 0, 1.0)])
+    tied = writer.finish(bench.streams)
+
+    with pytest.raises(CorruptData, match="several column sets"):
+        bench.rewrite([mixed])
+    with pytest.raises(CorruptData, match="key order") as caught:
+        bench.rewrite([tied])
+    assert (tied.path, 1) == (caught.value.facts["path"], caught.value.facts["block"])
+
+    good = bench.write([(2, 1, 2, 0, 1.0), (3, 1, 2, 0, 1.0)])
+    bench.streams = {2: STREAMS[2]}
+    with pytest.raises(CorruptData, match="stream 3"):
+        bench.rewrite([good])
+    bench.streams = STREAMS
+    directory = bench.reader.directory(good)
+    short = {name: a[:1] if name.startswith("run_") else a for name, a in directory.table.items()}
+    bench.reader.directory = lambda info: dataclasses.replace(directory, table=short)
+    with pytest.raises(CorruptData, match="runs that are not"):
+        bench.rewrite([good])
