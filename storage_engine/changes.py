@@ -67,7 +67,7 @@ class Change:
     comment: str = ""
 
     def check(self) -> None:
-        """Refuse an empty window, nobody, no reason, or endless text.
+        """Refuse an empty window, nobody, no reason, endless text, or text that is no UTF-8.
 
         Raises
         ------
@@ -84,6 +84,10 @@ class Change:
                 raise InvalidArgument(
                     f"cannot {self.verb}: got {name} of {len(text)} characters, "
                     f"want {int(name != 'comment')} to {TEXT_MAX}"
+                )
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise InvalidArgument(
+                    f"cannot {self.verb}: got a lone surrogate in {name}, want UTF-8 text"
                 )
 
     def body(self, into: int) -> bytes:
