@@ -171,6 +171,9 @@ def read_arrow(path: Path, *, skip: int = 0) -> Iterator[RawChunk]:
 def _batches(pa: Any, path: Path) -> Iterator[Any]:
     if path.suffix == ".parquet":
         with pa.parquet.ParquetFile(str(path)) as file:
+            strings = [f.name for f in file.schema_arrow if f.type in (pa.string(), pa.binary())]
+        # As dictionaries: each text is made once, however many rows have it.
+        with pa.parquet.ParquetFile(str(path), read_dictionary=strings) as file:
             yield from file.iter_batches(_CHUNK_ROWS)
         return
     with pa.memory_map(str(path)) as source:
@@ -188,16 +191,15 @@ def _column(pa: Any, array: Any) -> ColumnData | None:
     """Nullable column of our nearest type, or None."""
     types = pa.types
     if types.is_dictionary(array.type):
+        if _is_string(types, array.type.value_type):
+            return _strings(pa, array)
         array = array.cast(array.type.value_type)
     kind = array.type
     if types.is_timestamp(kind):
         array = array.cast(pa.timestamp("ns", tz=kind.tz)).view(pa.int64())
         return _numbers(array, ValueType.INT64)
-    if types.is_string(kind) or types.is_large_string(kind):
-        raw = array.view(pa.binary() if types.is_string(kind) else pa.large_binary())
-        return _strings(raw, ValueType.SYMBOL)
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        return _strings(array, ValueType.BYTES)
+    if _is_string(types, kind):
+        return _strings(pa, array.dictionary_encode())
     if types.is_boolean(kind):
         return _numbers(array, ValueType.BOOL)
     if types.is_float32(kind):
@@ -220,15 +222,33 @@ def _numbers(array: Any, type_: ValueType) -> ColumnData:
     return ColumnData(type_, value, valid)
 
 
-def _strings(array: Any, type_: ValueType) -> ColumnData:
-    valid = _valid(array)
-    blank: Any = b"" if type_ is ValueType.BYTES else ""
-    held = [blank if value is None else value for value in array.to_pylist()]
-    if type_ is not ValueType.BYTES:
-        held = [v.decode("utf-8", "surrogatepass") if v else "" for v in held]
-    value = np.empty(len(held), np.object_)
-    value[:] = held
-    return ColumnData(type_, value, valid)
+def _is_string(types: Any, kind: Any) -> bool:
+    """Whether values are texts or bytes."""
+    texts = types.is_string(kind) or types.is_large_string(kind)
+    raw = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    return bool(texts or raw)
+
+
+def _strings(pa: Any, array: Any) -> ColumnData:
+    """Texts or bytes of a dictionary, each distinct one made once."""
+    kind = array.type.value_type
+    held = array.dictionary
+    type_ = ValueType.BYTES
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        type_ = ValueType.SYMBOL
+        held = held.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary())
+    raw = held.to_pylist()
+    distinct = np.empty(len(raw) + 1, np.object_)
+    distinct[-1] = b"" if type_ is ValueType.BYTES else ""
+    if raw:
+        texts = raw if type_ is ValueType.BYTES else [_decoded(one) for one in raw]
+        distinct[:-1] = texts
+    codes = array.indices.fill_null(len(raw)).to_numpy(zero_copy_only=False)
+    return ColumnData(type_, distinct[codes], _valid(array))
+
+
+def _decoded(raw: bytes | None) -> str:
+    return "" if raw is None else raw.decode("utf-8", "surrogatepass")
 
 
 def _valid(array: Any) -> Any:

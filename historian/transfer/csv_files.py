@@ -2,10 +2,9 @@
 
 import csv
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from historian.transfer.rows import REJECT_TEXT_CHARACTERS, RawChunk, Reject
 from historian.transfer.texts import texts_of
@@ -94,55 +93,85 @@ def read_csv(
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         first = next(reader, [])
         names = first if header else [str(n) for n in range(1, len(first) + 1)]
-        records: Iterator[list[str] | None] = _records(reader)
-        if not header and first:
-            records = itertools.chain([first], records)
-        line = reader.line_num if header else 0
-        for _ in itertools.islice(records, skip):
-            pass
-        line = line if skip == 0 else reader.line_num
-        while True:
-            rows = list(itertools.islice(records, CHUNK_ROWS))
-            if not rows:
-                return
-            yield _chunk(names, rows, line, reader.line_num)
-            line = reader.line_num
+        line = reader.line_num
+        if not header:
+            file.seek(0)
+            line = 0
+        while lines := list(itertools.islice(file, CHUNK_ROWS)):
+            chunk = _plain(names, lines, line, delimiter)
+            line += len(lines)
+            if chunk is None:
+                found = _records(lines, file, delimiter)
+                chunk = _chunk(names, found, line - len(lines), skip)
+                line += found[-1][0] - len(lines) if found else 0
+                passed = min(skip, len(found))
+            else:
+                passed = min(skip, len(lines))
+                chunk = _behind(chunk, passed)
+            skip -= passed
+            if chunk.consumed:
+                yield chunk
 
 
-def _records(reader: "csv.Reader") -> Iterator[list[str] | None]:  # type: ignore[name-defined]
-    """Records; None for one that is no CSV, behind which reading goes on at the next line."""
-    while True:
+def _plain(names: Sequence[str], lines: list[str], before: int, delimiter: str) -> RawChunk | None:
+    """Rows of lines without quotes, all of the right width; None when they are not."""
+    text = "".join(lines)
+    if '"' in text or len(names) < 2:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            return None
+    text = text.removesuffix("\n")
+    if set(map(operator.methodcaller("count", delimiter), lines)) != {len(names) - 1}:
+        return None
+    fields = text.replace("\n", delimiter).split(delimiter)
+    columns = {name: fields[place :: len(names)] for place, name in enumerate(names)}
+    return RawChunk(columns, range(before + 1, before + 1 + len(lines)), len(lines))
+
+
+_Record = tuple[int, list[str] | None]  # lines of the chunk read behind it; None: no CSV
+
+
+def _records(lines: list[str], file: Iterator[str], delimiter: str) -> list[_Record]:
+    """Records that begin in some lines; the last may take more lines from the file."""
+    reader = csv.reader(itertools.chain(lines, file), delimiter=delimiter, strict=True)
+    found: list[_Record] = []
+    while reader.line_num < len(lines):
         try:
-            yield next(reader)
+            row: list[str] | None = next(reader)
         except StopIteration:
-            return
+            break
         except csv.Error:
-            yield None
+            row = None
+        found.append((reader.line_num, row))
+    return found
 
 
-def _chunk(
-    names: Sequence[str], rows: Sequence[list[str] | None], before: int, after: int
-) -> RawChunk:
-    count, width = len(rows), len(names)
-    lines: Sequence[int] = range(before + 1, before + 1 + count)
-    if after - before != count:  # records with ends of lines in them, or blank lines
-        heights = [1 if row is None else 1 + sum(f.count("\n") for f in row) for row in rows]
-        lines = (before + 1 + np.concatenate(([0], np.cumsum(heights[:-1])))).astype(int).tolist()
+def _chunk(names: Sequence[str], records: Sequence[_Record], before: int, skip: int) -> RawChunk:
+    width = len(names)
+    good: list[list[str]] = []
+    kept: list[int] = []
     rejects: list[Reject] = []
-    good: Sequence[list[str]]
-    if all(row is not None and len(row) == width for row in rows):
-        good = rows  # type: ignore[assignment]
-    else:
-        good, kept = [], []
-        for line, row in zip(lines, rows, strict=True):
-            if row is not None and len(row) == width:
-                good.append(row)
-                kept.append(line)
-            elif row is None or row:  # an empty line is nothing
-                rejects.append(_no_row(line, row, width))
-        lines = kept
+    line = before + 1 + (records[skip - 1][0] if 0 < skip <= len(records) else 0)
+    records = records[skip:]
+    for behind, row in records:
+        if row is not None and len(row) == width:
+            good.append(row)
+            kept.append(line)
+        elif row is None or row:  # an empty line is nothing
+            rejects.append(_no_row(line, row, width))
+        line = before + behind + 1
     columns = list(map(list, zip(*good, strict=True))) if good else [[] for _ in names]
-    return RawChunk(dict(zip(names, columns, strict=False)), lines, count, rejects)
+    return RawChunk(dict(zip(names, columns, strict=False)), kept, len(records), rejects)
+
+
+def _behind(chunk: RawChunk, skip: int) -> RawChunk:
+    """What comes behind the first rows of a plain chunk."""
+    if skip == 0:
+        return chunk
+    cut = {name: cells[skip:] for name, cells in chunk.columns.items() if isinstance(cells, list)}
+    return RawChunk(cut, chunk.lines[skip:], chunk.consumed - skip)
 
 
 def _no_row(line: int, row: list[str] | None, width: int) -> Reject:

@@ -163,11 +163,11 @@ class SampleTyper:
             return (self._map.prefix + self._map.name,), np.zeros(count, np.int32)
         cells = self._cells(raw, self._map.tag)
         texts = list(map(str, cells.objects())) if isinstance(cells, ColumnData) else cells
-        known: dict[str, int] = {}
-        codes = np.array([known.setdefault(t, len(known)) for t in texts], np.int32)
+        known, codes = _coded(texts)
         unsound = {t for t in known if not t or _surrogate(t)}
         if unsound:
-            bad.update({row: "got no name of a tag" for row, t in enumerate(texts) if t in unsound})
+            refused = np.isin(codes, [known[t] for t in unsound])
+            bad.update(dict.fromkeys(np.flatnonzero(refused).tolist(), "got no name of a tag"))
         return tuple(self._map.prefix + name for name in known), codes
 
     def _choose(self, tag: str, cells: Cells) -> ValueType:
@@ -228,6 +228,18 @@ class SampleTyper:
                 index = np.zeros(len(rows), np.int32)
                 out.append(SampleBatch((full,), index, times[rows], quality, column))
         return out
+
+
+def _coded(texts: Sequence[str]) -> tuple[dict[str, int], npt.NDArray[np.int32]]:
+    """Number the distinct texts, in order; rows of one text often follow each other."""
+    held = np.empty(len(texts), np.object_)
+    held[:] = texts
+    if not len(held):
+        return {}, np.zeros(0, np.int32)
+    starts = np.concatenate(([0], np.flatnonzero(held[1:] != held[:-1]) + 1))
+    known: dict[str, int] = {}
+    codes = [known.setdefault(text, len(known)) for text in held[starts].tolist()]
+    return known, np.repeat(np.array(codes, np.int32), np.diff(np.append(starts, len(held))))
 
 
 def times_of(cells: Cells, form: TimeForm) -> tuple[Int64Array, Bad]:

@@ -218,3 +218,10 @@ def test_csv_lines_are_counted_through_records_of_several_lines(tmp_path):
     assert chunk.consumed == 6
     assert chunk.rejects[0].line == 5
     assert next(iter(chunk.lines)) == 2
+    for skip in range(7):
+        left = list(read_csv(path, skip=skip))
+        assert sum(c.consumed for c in left) == 6 - skip
+        lines = [line for c in left for line in [*c.lines, *(r.line for r in c.rejects)]]
+        every = [*chunk.lines, *(r.line for r in chunk.rejects)]
+        firsts = [2, 4, 5, 6, 7, 8, 99]
+        assert sorted(lines) == sorted(line for line in every if line >= firsts[skip])
