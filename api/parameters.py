@@ -155,6 +155,12 @@ class TimeParameters(Parameters):
     time: TimeForm = "ns"
 
 
+class PlanParameters(TimeParameters):
+    """A run of retention that is only planned."""
+
+    force: bool = False
+
+
 class UnitListParameters(ListParameters):
     """Units, the newest first; ``kind`` is panel, board ... as ``unit_created`` says."""
 

@@ -1,139 +1,23 @@
-"""retention.py: who is kept how long, by name and by group; units on hold; runs and clocks."""
+"""retention.py: who is kept how long, by name and by group; runs, their reports, and clocks."""
 
 import asyncio
 import sqlite3
+import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from historian.catalog_database import _SCHEMA, Database
 from historian.catalog_records import TagDraft
 from historian.catalog_retention import RetentionCatalog
-from historian.clock import SystemClock
-from historian.config import parse_config
 from historian.errors import Conflict, NotFound, RequestInvalid
 from historian.genealogy.records import UnknownUnit
-from historian.genealogy.testing import Event
-from historian.ingest import SeriesInput
 from historian.retention_rules import Assignment, Assignments, RetentionClass
-from historian.runtime import Historian
-from query.request import RawRequest
-from storage_engine.recording import RecordingFileSystem
 from storage_engine.retention import DAY_NS
-from storage_engine.sample import ColumnData, ValueType
+from storage_engine.sample import ValueType
 
-SECOND_NS = 1_000_000_000
-NOW = 20_000 * DAY_NS
-
-
-class SetClock(SystemClock):
-    """Time of day and uptime as they were set; sleeping is real and short."""
-
-    def __init__(self):
-        self.time_ns = NOW
-        self.uptime_s = 0.0
-
-    def now_ns(self):
-        """Time of day."""
-        return self.time_ns
-
-    def monotonic_s(self):
-        """Uptime."""
-        return self.uptime_s
-
-    async def sleep(self, seconds):
-        """A moment."""
-        await super().sleep(min(seconds, 0.02))
-
-    def wait(self, seconds):
-        """Both go on."""
-        self.time_ns += int(seconds * 1e9)
-        self.uptime_s += seconds
-
-
-TABLES = {
-    "store": {"path": "store", "free_bytes_min": 0},
-    "retention": {"enabled": False, "hold_margin_s": 10.0},
-    "stations": [
-        {"name": "ST10", "tags": ["st10/*"]},
-        {"name": "ST20", "tags": ["st20/torque"]},
-    ],
-}
-
-
-class Plant:
-    """A historian on a disk in memory, with ten days of samples of three tags."""
-
-    def __init__(self, folder, **tables):
-        self.clock = SetClock()
-        self.fs = RecordingFileSystem()
-        self.config = parse_config({**TABLES, **tables}, base=folder)
-
-    def run(self, work):
-        """Open, start, work, stop."""
-
-        async def main():
-            historian = Historian.open(self.config, self.clock, filesystem=self.fs)
-            try:
-                await historian.start()
-                await work(historian)
-            finally:
-                await historian.stop()
-
-        asyncio.run(main())
-
-    async def write(self, historian, days=10, tags=("st10/force", "st20/torque", "hall/temp")):
-        """A sample every tenth of a day, flushed day by day."""
-        for tag in tags:
-            if historian.catalog.find(tag) is None:
-                historian.catalog.declare_tag(TagDraft(tag, ValueType.FLOAT64), "ann")
-        for day in range(days - 1, -1, -1):
-            time = NOW - day * DAY_NS - np.arange(10, 0, -1, dtype=np.int64) * (DAY_NS // 10)
-            series = [
-                SeriesInput(
-                    tag,
-                    time,
-                    np.zeros(10, np.uint32),
-                    ColumnData(ValueType.FLOAT64, np.arange(10.0)),
-                )
-                for tag in tags
-            ]
-            await historian.ingest.put_samples(series, "ann")
-            await asyncio.to_thread(historian.engine.flush)
-
-    async def visit(self, historian, unit, station, start_ns):
-        """A unit at a station for eight seconds."""
-        at = {"unit": unit, "station": station}
-        for number, (kind, after_s) in enumerate(
-            [("unit_arrived", 0), ("work_started", 2), ("work_completed", 6), ("unit_departed", 8)]
-        ):
-            event = Event(kind, start_ns + after_s * SECOND_NS, at, number)
-            await historian.ingest.put_events(event.batch(), "mes")
-
-
-def times(historian, tag):
-    """Times of the samples that a tag has."""
-    return historian.query.raw(RawRequest(tag, -DAY_NS, NOW + DAY_NS)).columns.timestamp_ns
-
-
-def count(historian, tag):
-    """Samples that a tag has."""
-    return len(times(historian, tag))
-
-
-async def until(done):
-    """Wait for the historian's own round to do it."""
-    for _ in range(500):
-        if done():
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError("it never came")
-
-
-def put(historian, name, days=None, bytes_max=None):
-    """Make a class."""
-    age_ns = None if days is None else int(days * DAY_NS)
-    historian.retention.stored.put_class(RetentionClass(name, age_ns, bytes_max), "ann")
+sys.path.insert(0, str(Path(__file__).parent))
+from retention_plant import NOW, Plant, SetClock, count, put, until
 
 
 @pytest.mark.parametrize(
@@ -291,84 +175,6 @@ def test_a_plan_tells_a_run_does_and_a_report_is_kept(tmp_path):
         [kept] = historian.retention.stored.runs()
         assert ("ann", 70) == (kept["principal"], kept["rows"])
         assert "run retention" == historian.catalog.database.audit(limit=1)[0].action
-
-    plant.run(work)
-
-
-def test_a_unit_on_hold_keeps_what_was_measured_at_its_stations(tmp_path):
-    """Its stations' tags around its visits, until it is released; other tags go."""
-    plant = Plant(tmp_path)
-    at = NOW - 7 * DAY_NS - DAY_NS // 10  # a sample's time
-    later = NOW - 6 * DAY_NS - DAY_NS // 10
-
-    async def work(historian):
-        await plant.write(historian)
-        await plant.visit(historian, "SN1", "ST10", at - 4 * SECOND_NS)
-        await plant.visit(historian, "SN1", "ST20", later + 9 * SECOND_NS)  # within the margin
-        put(historian, "default", 3)
-        put(historian, "events", 3)
-        await asyncio.to_thread(historian.engine.flush)
-        held = historian.retention.holds.hold_unit(
-            "SN1", "", until_ns=None, reason="complaint 17", principal="ann"
-        )
-        assert {"ST10", "ST20", ""} == {station for station, _, _ in held.windows}
-        await asyncio.to_thread(historian.retention.run, "ann", force=True)
-        counts = [count(historian, t) for t in ("st10/force", "st20/torque", "hall/temp")]
-        assert [31, 31, 30] == counts
-        assert at == times(historian, "st10/force")[0]
-        assert 2 == len(historian.genealogy.visits("SN1"))
-        historian.genealogy.rebuild()  # its events were kept too
-        assert 2 == len(historian.genealogy.visits("SN1"))
-        historian.retention.stored.release(held.id, "bob")
-        await asyncio.to_thread(historian.retention.run, "ann", force=True)
-        assert [30, 30] == [count(historian, t) for t in ("st10/force", "st20/torque")]
-
-    plant.run(work)
-    plant.run(_released)
-
-
-async def _released(historian):
-    """The release is remembered by a restart."""
-    [hold] = historian.retention.stored.holds()
-    assert hold.released_ns is not None
-    assert [] == historian.retention.holds.pins(NOW)
-
-
-def test_a_hold_follows_its_unit_and_ends_on_its_day(tmp_path):
-    """A visit after the hold was made is kept too; the end date frees all windows."""
-    plant = Plant(tmp_path)
-    at = NOW - 7 * DAY_NS - DAY_NS // 10
-
-    async def work(historian):
-        await plant.write(historian)
-        await plant.visit(historian, "SN1", "ST10", at)
-        put(historian, "default", 3)
-        holds = historian.retention.holds
-        holds.hold_unit("SN1", "", until_ns=NOW + DAY_NS, reason="audit", principal="ann")
-        await plant.visit(historian, "SN1", "ST20", at + DAY_NS)
-        await asyncio.to_thread(historian.retention.run, force=True)
-        assert [31, 31] == [count(historian, t) for t in ("st10/force", "st20/torque")]
-        plant.clock.wait(86_400)
-        await asyncio.to_thread(historian.retention.run, force=True)
-        assert [20, 20] == [count(historian, t) for t in ("st10/force", "st20/torque")]
-
-    plant.run(work)
-
-
-def test_a_window_by_hand_is_kept(tmp_path):
-    """Names and patterns, one day."""
-    plant = Plant(tmp_path)
-
-    async def work(historian):
-        await plant.write(historian)
-        put(historian, "default", 3)
-        start = NOW - 8 * DAY_NS
-        historian.retention.holds.hold_window(
-            ["st?0/*"], start, start + DAY_NS, until_ns=None, reason="trial", principal="ann"
-        )
-        await asyncio.to_thread(historian.retention.run, force=True)
-        counts = [count(historian, t) for t in ("st10/force", "st20/torque", "hall/temp")]
-        assert [40, 40, 30] == counts
 
     plant.run(work)
 

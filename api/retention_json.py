@@ -1,0 +1,106 @@
+"""Retention as JSON: classes, holds, reports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.serialize import TimeForm
+from api.times import time_json
+from historian.catalog_retention import Hold
+from historian.retention_rules import RetentionClass
+
+_UNITS = (
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+)
+
+
+def duration_text(duration_ns: int) -> str:
+    """Duration in the largest unit that tells it whole, as ``parse_duration`` reads it."""
+    for unit, length in _UNITS:
+        if duration_ns % length == 0:
+            return f"{duration_ns // length}{unit}"
+    return f"{duration_ns}ns"
+
+
+def class_json(
+    c: RetentionClass, members: Mapping[str, int], horizon_ns: int | None, form: TimeForm
+) -> dict[str, Any]:
+    """One class with what belongs to it; ``complete_from`` is null while nothing has gone."""
+    return {
+        "name": c.name,
+        "age": None if c.age_ns is None else duration_text(c.age_ns),
+        "bytes_max": c.bytes_max,
+        "description": c.description,
+        "tags": members["tags"],
+        "event_kinds": members["events"],
+        "complete_from": _time(horizon_ns, form),
+    }
+
+
+def hold_json(hold: Hold, now_ns: int, form: TimeForm) -> dict[str, Any]:
+    """One hold with its windows."""
+    return {
+        "id": hold.id,
+        "unit": hold.unit or None,
+        "product": hold.product or None,
+        "tags": list(hold.tags),
+        "windows": [
+            {"station": station or None, "start": _time(start, form), "end": _time(end, form)}
+            for station, start, end in hold.windows
+        ],
+        "reason": hold.reason,
+        "principal": hold.principal,
+        "created": _time(hold.created_ns, form),
+        "until": _time(hold.until_ns, form),
+        "released": _time(hold.released_ns, form),
+        "active": hold.active(now_ns),
+    }
+
+
+def report_json(report: Mapping[str, Any], form: TimeForm) -> dict[str, Any]:
+    """Report of a run, or of one that was only planned."""
+    return {
+        "time": _time(report["now_ns"], form),
+        "principal": report.get("principal"),
+        "dry_run": report["dry_run"],
+        "forced": report["forced"],
+        "rows": report["rows"],
+        "bytes": report["size"],
+        "classes": [
+            {
+                "class": c["retention_class"],
+                "rows": c["rows"],
+                "bytes": c["size"],
+                "rows_before": c["rows_before"],
+                "bytes_before": c["size_before"],
+                "pinned_rows": c["pinned_rows"],
+                "oldest_before": _time(c["oldest_before_ns"], form),
+                "oldest_after": _time(c["oldest_after_ns"], form),
+                "complete_from": _time(c["horizon_ns"], form),
+            }
+            for c in report["classes"]
+        ],
+        "held": [
+            {
+                "class": h["retention_class"],
+                "rows": h["rows"],
+                "bytes": h["size"],
+                "first": _time(h["first"], form),
+                "last": _time(h["last"], form),
+                "why": h["why"],
+            }
+            for h in report["held"]
+        ],
+        "dropped": list(report["dropped"]),
+        "rewritten": list(report["rewritten"]),
+        "damaged": list(report["damaged"]),
+        "clock_jump_s": report.get("clock_jump_s"),
+    }
+
+
+def _time(time_ns: int | None, form: TimeForm) -> Any:
+    return None if time_ns is None else time_json(time_ns, form)
