@@ -19,6 +19,8 @@ from storage_engine.engine import Engine
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import EventColumns
 
+_DAMAGE_MAX = 100  # places that health names; the count is among the figures
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -118,6 +120,10 @@ class Telling:
             "incarnation": engine.incarnation.hex(),
             "durable_lsn": engine.durable_lsn,
             "stats": dataclasses.asdict(engine.stats()),
+            "damage": [
+                {"file": f.path, "offset": f.offset, "what": f.what}
+                for f in engine.findings()[:_DAMAGE_MAX]
+            ],
         }
 
     def metrics_text(self) -> bytes:

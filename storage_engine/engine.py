@@ -106,6 +106,7 @@ class Engine(BulkSide, RetentionSide, ReadSide, BackupSide, ErasureSide):
         if self._flusher.due(self._wal):
             self._flusher.flush(self._wal)
         self._reader.retain(self._state.live.held)
+        self._aside.save()
 
     def findings(self) -> list[Finding]:
         """Pieces of damage found since open, each once."""
@@ -168,6 +169,7 @@ class Engine(BulkSide, RetentionSide, ReadSide, BackupSide, ErasureSide):
                 self._wal.close()
             self._reader.close()
             if self._store_lock is not None:
+                self._aside.save()
                 self._store_lock.release()
 
 

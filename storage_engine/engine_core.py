@@ -10,6 +10,7 @@ alone.
 import threading
 from collections.abc import Sequence
 
+from storage_engine.aside import Aside
 from storage_engine.clock import Clock
 from storage_engine.compaction import Compacting
 from storage_engine.config import EngineConfig
@@ -59,11 +60,15 @@ class EngineCore:
         self._upkeep_lock = threading.Lock()
         self._compaction = Compacting()
         self._found = Findings(config.findings_max)
+        self._aside = Aside(fs, self._found)
         self._reader = SegmentReader(fs, config, self._found)
         self._state = State(config)
         self._wal: Wal | None = None
         self._stream_lsn = 0  # of the newest STREAM record written here
         found = load_store(fs, config, self._found, self._state, self._reader)
+        self._aside.recall(self._reader, self._state.segments)
+        if not read_only:
+            self._aside.move(self._state.segments)
         self.incarnation = found.incarnation
         self._flusher = Flusher(fs, config, clock, state=self._state, lock=self._lock, found=found)
         apply = replayer(self._state, self._found, self._make_room_at_open)
@@ -82,6 +87,7 @@ class EngineCore:
             apply=apply,
         )
         self._take_findings(self._wal.findings)
+        self._aside.save()
 
     def _take_findings(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from storage_engine.aside import LEDGER
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import DIRECTORY as MANIFESTS
 from storage_engine.manifest import Manifest, generations
@@ -147,6 +148,9 @@ class _Store:
         self.log(newest)
         files = list_store(self.fs)
         for path in files.damaged:
+            if path == LEDGER:
+                _verify_json(self.fs, path, self.done)
+                continue
             self.done.notes.append(f"{path}: set aside")
         for path in files.unfinished:
             self.done.notes.append(f"{path}: never finished")
