@@ -103,6 +103,9 @@ class BulkSide(ChangeSide):
                 stale = self._moved_series(parts)
                 self._flusher.replace((), infos, facts={_FACT: places}, stale=stale)
                 self._note_events(parts)
+            # No log holds these rows: both kept generations must name them before they are
+            # acknowledged, or damage to the newest one would cost them.
+            self._flusher.replace((), ())
         finally:
             self._state.live.release(writer.ids)
 

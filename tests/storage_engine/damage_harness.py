@@ -55,6 +55,7 @@ def build(size_bytes: int) -> tuple[Story, Disk]:
         crash_steps._edit(story)
         story.flush()
     crash_steps._acknowledged(story)
+    crash_steps._import(story)  # in no log: a damaged manifest must not cost it
     story.engine.close()
     return story, fs.disk()
 
@@ -227,9 +228,6 @@ class Damaged:
         for number, (begin, end) in enumerate(self._blocks[info.path]):
             if begin < mutation.end and mutation.first < end:
                 reader._blocks._entries.pop((info.id, number), None)
-        file = reader._files.pop(info.id, None)
-        if file is not None:
-            file.close()
 
     def _judge(self, stream: int, want: list, found: list, what: str) -> int:
         """Rows that are there were sent, and are there once; gives how many miss."""
@@ -264,7 +262,8 @@ class Damaged:
                 have = found.samples.get(stream, found.events.get(stream, []))
                 self._judge(stream, want, have, what)
         engine.close()
-        missing = [one for one in self.paths if not fs.exists(one) and not one.endswith(SPARE)]
+        kept = {one.rsplit("/", 1)[-1] for one in fs.disk().names}  # moved to damaged/, by name
+        missing = [one for one in self.paths if one.rsplit("/", 1)[-1] not in kept | {SPARE}]
         hold("I9", not missing, f"{missing} were removed; {what}")
 
     def reads_of_open(self) -> set[str]:
