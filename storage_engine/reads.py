@@ -79,8 +79,8 @@ class _Places:
         if window.known_at_lsn is not None and lsn_min > window.known_at_lsn:
             return
         self._count += 1
-        key = -last if window.backward else first
-        heapq.heappush(self._heap, (key, self._count, place))
+        key = (-last, -self._count) if window.backward else (first, self._count)
+        heapq.heappush(self._heap, (*key, place))
 
     def frontier(self) -> int | None:
         """First (backward: last) time that an unopened place may hold; None when all are open."""
@@ -130,10 +130,10 @@ def _beyond(parts: Sequence[Rows], frontier: int | None, *, backward: bool) -> l
     return [p.take(slice(0, int(np.searchsorted(p.timestamp_ns, frontier, "left")))) for p in parts]
 
 
-def _resolve(
-    parts: Sequence[Rows], view: View, window: Window, rule: Duplicates
-) -> Rows | None:
-    held = [part for part in parts if len(part)]
+def _resolve(parts: Sequence[Rows], view: View, window: Window, rule: Duplicates) -> Rows | None:
+    # Rows of one frame at one time may lie in two blocks: their order is that of the blocks.
+    in_order = reversed(parts) if window.backward else parts
+    held = [part for part in in_order if len(part)]
     if not held:
         return None
     rows = revisions(sort_by_time(join_rows(held)), _known(view.tombstones, window))

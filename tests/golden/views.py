@@ -44,6 +44,8 @@ def _engine_rows(engine: Engine, stream: int, lsn: int, *, full: bool) -> list[l
             for time, event_id, values, lsn_ in plain_events(events)
         ]
     samples = engine.read(stream, *ALL_TIME, known_at_lsn=lsn, all_revisions=full)
+    back = engine.read(stream, *ALL_TIME, known_at_lsn=lsn, all_revisions=full, backward=True)
+    assert plain_samples(samples) == plain_samples(back)[::-1], "the same rows from both sides"
     return [
         [time, lsn_, quality, [plain(types[0], value)]]
         for time, quality, value, lsn_ in plain_samples(samples)
