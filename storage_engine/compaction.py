@@ -21,6 +21,7 @@ from storage_engine.segment.partition import (
     partition_days,
     partition_name,
 )
+from storage_engine.tombstones import Tombstone
 
 INPUTS_MAX = 64  # segments of one job: each may have a decoded block in memory
 _LATE_SHARE = 4  # late rows are merged once they are so large a part of what they overlap
@@ -52,6 +53,35 @@ class Job:
     def size_bytes(self) -> int:
         """Bytes it reads."""
         return sum(info.size for info in self.inputs)
+
+
+class Erasures:
+    """Erased ranges as columns, because every segment is asked about all of them.
+
+    Parameters
+    ----------
+    tombstones : iterable of Tombstone
+        Deletions among them are left out.
+    """
+
+    def __init__(self, tombstones: Iterable[Tombstone]) -> None:
+        self._held = sorted((t for t in tombstones if t.erase), key=lambda stone: stone.lsn)
+        self._lsn = np.array([stone.lsn for stone in self._held], np.uint64)
+        self._start = np.array([stone.start_ns for stone in self._held], np.int64)
+        self._end = np.array([stone.end_ns for stone in self._held], np.int64)
+
+    @property
+    def newest_lsn(self) -> int:
+        """Lsn of the newest; 0 when there is none."""
+        return self._held[-1].lsn if self._held else 0
+
+    def near(self, info: SegmentInfo, behind_lsn: int) -> list[Tombstone]:
+        """Those that may cover rows of a segment, and are newer than an lsn."""
+        if self.newest_lsn <= behind_lsn:
+            return []
+        touched = (self._start <= info.last) & (self._end > info.first)
+        touched &= self._lsn > max(behind_lsn, info.lsn_min)
+        return [self._held[place] for place in np.flatnonzero(touched).tolist()]
 
 
 @dataclass(slots=True)

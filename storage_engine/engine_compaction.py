@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from storage_engine.compaction import Job, Reason, plan
+from storage_engine.compaction import Erasures, Job, Reason, plan
 from storage_engine.engine_core import EngineCore
-from storage_engine.errors import CorruptData, InvalidArgument
+from storage_engine.errors import CorruptData, InvalidArgument, LowDisk
 from storage_engine.merging import Pace
 from storage_engine.rewrite import Rewrite, remove_segments
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.live import SegmentSet
-from storage_engine.tombstones import Tombstone, Tombstones
+from storage_engine.tombstones import Tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class CompactionSide(EngineCore):
         EngineClosed
             Closed, or cancelled by ``pace``; nothing of the job at hand is left.
         DiskError
-            As for a flush; the segments stay as they were.
+            As for a flush; the segments stay as they were. LowDisk when outputs could take the
+            reserve that appends need.
         """
         self._check_writable("compact")
         tally, damaged = _Tally(), set(self._compaction.damaged)
@@ -112,22 +113,18 @@ class CompactionSide(EngineCore):
             return self._state.segments, self._state.tombstones
 
     def _next_job(self, segments: SegmentSet, tombstones: Tombstones) -> Job | None:
-        erasures = [stone for stone in tombstones if stone.erase]
+        erasures = Erasures(tombstones)
         return plan(
             (info for info in segments if info.id not in self._compaction.alone),
             self._config,
             self._clock.now_ns(),
-            lambda info: bool(erasures) and bool(self._erasures_in(info, erasures)),
+            lambda info: bool(self._erasures_in(info, erasures)),
         )
 
-    def _erasures_in(self, info: SegmentInfo, erasures: Sequence[Tombstone]) -> list[int]:
+    def _erasures_in(self, info: SegmentInfo, erasures: Erasures) -> list[int]:
         """Lsns of erasures that a segment may hold rows of."""
         checked = self._compaction.clean.get(info.id, info.erased_lsn)
-        near = [
-            stone
-            for stone in erasures
-            if stone.lsn > checked and stone.touches(info.first, info.last, info.lsn_min)
-        ]
+        near = erasures.near(info, checked)
         found = []
         directory = self._reader.directory(info) if near else None
         for stone in near:
@@ -141,13 +138,11 @@ class CompactionSide(EngineCore):
             if inside.any():
                 found.append(stone.lsn)
         if not found:
-            self._compaction.clean[info.id] = max(checked, *(one.lsn for one in erasures))
+            self._compaction.clean[info.id] = max(checked, erasures.newest_lsn)
         return found
 
     def _pending(self, segments: SegmentSet, tombstones: Tombstones) -> tuple[int, ...]:
-        erasures = [stone for stone in tombstones if stone.erase]
-        if not erasures:
-            return ()
+        erasures = Erasures(tombstones)
         found = {lsn for info in segments for lsn in self._erasures_in(info, erasures)}
         return tuple(sorted(found))
 
@@ -158,6 +153,13 @@ class CompactionSide(EngineCore):
             self._check_open("compact")
             pace(size_bytes)
 
+        free, want = self._fs.free_bytes(), self._config.free_bytes_min + job.size_bytes
+        if free < want:
+            raise LowDisk(
+                f"cannot compact: got {free} bytes free, want {want}: the reserve and the outputs",
+                got=free,
+                want=want,
+            )
         live = self._state.live
         with self._lock:
             streams = dict(self._state.streams.by_id)

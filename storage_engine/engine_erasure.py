@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from storage_engine.compaction import Erasures
 from storage_engine.engine_compaction import CompactionSide
 from storage_engine.errors import DataError
 from storage_engine.merging import Pace
@@ -46,7 +47,7 @@ class ErasureSide(CompactionSide):
             return ()
         old = tuple(path for path, number in self._files() if number not in segments.ids)
         first = 0 if self._wal is None else self._wal.first_lsn
-        erased = [one for one in tombstones if one.erase]
+        erased = Erasures(tombstones)
         held = {info.path: self._erasures_in(info, erased) for info in segments}
         found = []
         for stone in sorted(waiting, key=lambda one: one.lsn):
@@ -76,8 +77,10 @@ class ErasureSide(CompactionSide):
         """
         if not self.erasures():
             return ()
+        self._check_writable("finish erasures")
+        assert self._wal is not None, "checked before"
+        self._flusher.flush(self._wal)
         self.compact(pace)
-        assert self._wal is not None, "checked by compact"
         with self._upkeep_lock:
             self._flusher.forget(self._wal)
         self._reader.retain(self._state.live.held)

@@ -1,5 +1,6 @@
 """engine_compaction.py: fewer segments, the same answers, nobody waits."""
 
+import dataclasses
 import random
 import sys
 import threading
@@ -18,6 +19,7 @@ from storage_engine.errors import (
     EngineClosed,
     InvalidArgument,
     LimitExceeded,
+    LowDisk,
 )
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
@@ -212,6 +214,21 @@ def test_a_full_disk_changes_nothing():
     bench.fs.fault = None
     assert {"tier": 1} == bench.engine.compact(nothing).jobs
     assert before == bench.read()
+
+
+def test_a_compaction_leaves_the_reserve_to_appends():
+    """Its outputs lie beside its inputs for a while; that space must be there beforehand."""
+    bench = Bench()
+    for k in range(4):
+        bench.flush(*((0, NOW + 100 * k + j, 0.1 * j) for j in range(50)))
+    bench.engine.close()
+    free = bench.fs.free_bytes()
+    bench.config = dataclasses.replace(CONFIG, free_bytes_min=free - 3000)
+    bench.open()
+
+    with pytest.raises(LowDisk, match="cannot compact"):
+        bench.engine.compact(nothing)
+    assert 200 == len(bench.read())
 
 
 def test_a_commit_that_fails_keeps_both_sides():
