@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import Request
+
+from api.security import historian_of
 from api.serialize import TimeForm
 from api.times import time_json
 from historian.catalog_retention import Hold
@@ -24,6 +27,14 @@ def duration_text(duration_ns: int) -> str:
         if duration_ns % length == 0:
             return f"{duration_ns // length}{unit}"
     return f"{duration_ns}ns"
+
+
+def complete_facts(
+    request: Request, tag: str, window_ns: tuple[int, int], form: TimeForm
+) -> dict[str, Any]:
+    """What an answer says of rows that went by rule: null when none of the window can have."""
+    horizon_ns = historian_of(request).retention.complete_from(tag, min(window_ns))
+    return {"complete_from": _time(horizon_ns, form)}
 
 
 def class_json(

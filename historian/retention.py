@@ -2,7 +2,7 @@
 
 How it is made (the runtime's part)::
 
-    retention = Retention(config, catalog, genealogy, clock, engine)
+    retention = Retention(config, catalog, genealogy, clock, engine, pace)
     retention.plan()                    # what a run would do now
     retention.run("anna", force=True)   # do it, whatever the day's share
 """
@@ -49,6 +49,8 @@ class Retention:
         Time of day and uptime.
     engine : callable
         The open engine; raises NotReady while there is none.
+    pace : callable, optional
+        Told of bytes read and written by a run; waits, or raises EngineClosed at the end.
 
     Attributes
     ----------
@@ -66,11 +68,14 @@ class Retention:
         genealogy: Genealogy,
         clock: Clock,
         engine: Callable[[], Engine],
+        *,
+        pace: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         self._config = config.retention
         self._catalog = catalog
         self._clock = clock
         self._engine = engine
+        self._pace = pace
         self._running = threading.Lock()
         self._applied: tuple[object, int, int] | None = None
         self._last: tuple[int, float] | None = None  # time of day and uptime of the last run
@@ -145,6 +150,25 @@ class Retention:
             found[wanted.class_of_event(kind)]["events"] += 1
         return found
 
+    def complete_from(self, tag: str, start_ns: int) -> int | None:
+        """Time from which the history of a tag is whole, if that is after ``start_ns``; else None.
+
+        Parameters
+        ----------
+        tag : str
+            Name of a tag.
+        start_ns : int
+            Start of what was asked for.
+        """
+        record = self._catalog.find(tag)
+        if record is None:
+            return None
+        engine = self._engine()
+        horizons, streams = engine.horizons(), engine.streams()
+        names = {streams[s.stream_id].retention_class for s in record.series}
+        latest = max((horizons[name] for name in names if name in horizons), default=None)
+        return None if latest is None or latest <= start_ns else latest
+
     # Runs
 
     def plan(self, *, force: bool = False) -> dict[str, Any]:
@@ -207,6 +231,7 @@ class Retention:
             share=self._config.share,
             force=force,
             dry_run=dry_run,
+            pace=self._pace,
         )
 
     def _note_jump(self) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import AggregateParameters
+from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import (
     Table,
@@ -49,6 +50,7 @@ def aggregates(
     )
     facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
     facts |= damage_facts(result.damage, parameters.time)
+    facts |= complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
     facts["aggregates"] = list(result.columns)
     columns: dict[str, Any] = {
         "percent_good": result.percent_good,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import PlotParameters
+from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import (
     Table,
@@ -34,6 +35,7 @@ def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Re
         **window_facts(start_ns, end_ns, parameters.time),
         "samples_used": result.samples_used,
         **damage_facts(result.damage, parameters.time),
+        **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if arrow:

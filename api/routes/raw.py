@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import RawParameters
+from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import (
     Table,
@@ -45,6 +46,7 @@ def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Read
         **window_facts(start_ns, end_ns, parameters.time),
         "continuation": result.continuation,
         **damage_facts(result.damage, parameters.time),
+        **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if parameters.revisions == "all":

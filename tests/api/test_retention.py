@@ -61,6 +61,16 @@ def test_a_class_is_set_assigned_planned_and_run(house):
         assert told["short"]["complete_from"] is not None
         assert (1, 0) == (told["short"]["tags"], told["short"]["event_kinds"])
         assert told["default"]["complete_from"] is None
+        window = {"start": str(now_ns - 30 * DAY_NS), "end": str(now_ns)}
+        interval = {"aggregate": "Count", "interval": "1d"}
+        for path, more in (("raw", {}), ("aggregates", interval), ("plot", {})):
+            asked = {"tag": "st10/a", **window, **more}
+            answer = (await client.get(f"/v1/{path}", params=asked)).json()
+            assert told["short"]["complete_from"] == answer["complete_from"], path
+            after = {**asked, "start": str(now_ns - DAY_NS)}
+            assert (await client.get(f"/v1/{path}", params=after)).json()["complete_from"] is None
+            other = {**asked, "tag": "hall/b"}
+            assert (await client.get(f"/v1/{path}", params=other)).json()["complete_from"] is None
         runs = (await client.get("/v1/retention/runs", params={"time": "iso"})).json()["runs"]
         assert ("admin", done["rows"]) == (runs[0]["principal"], runs[0]["rows"])
         assert 409 == (await client.delete("/v1/retention/classes/short")).status_code
