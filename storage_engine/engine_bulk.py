@@ -56,8 +56,10 @@ class BulkSide(ChangeSide):
         ------
         InvalidArgument
             Unknown stream, other columns, or a store opened read-only; nothing was taken.
-        LowDisk, DiskError, EngineClosed
+        LowDisk, EngineClosed
             Nothing was taken.
+        DiskError
+            All was taken or nothing; :meth:`import_position` says which.
 
         Notes
         -----
