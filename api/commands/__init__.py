@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 from api.commands.collect import collect
 from api.commands.dump import dump
+from api.commands.export import export
+from api.commands.import_ import import_
 from api.commands.inspect import inspect
 from api.commands.query import query
 from api.commands.replay import replay
+from api.commands.retention import retention
 from api.commands.salvage import salvage
 from api.commands.serve import serve
 from api.commands.stats import stats
@@ -19,9 +22,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "collect": collect,
     "replay": replay,
+    "export": export,
+    "import": import_,
     "tags": tags,
     "query": query,
     "trace": trace,
+    "retention": retention,
     "verify": verify,
     "inspect": inspect,
     "dump": dump,
