@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage_engine.changes import change_of
+from storage_engine.changes import CHANGES_UUID, Verb, change_of
 from storage_engine.columns import STRINGS
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DataError, DiskError, InvalidArgument, UnsupportedFormat
@@ -26,13 +26,13 @@ from storage_engine.manifest import (
 from storage_engine.newest import FIRST, PRESENT, VALID, cells_of
 from storage_engine.prepare import prepare, split_record
 from storage_engine.producers import ids_of
-from storage_engine.reads import Window, read_samples
+from storage_engine.reads import Window, read_events, read_samples
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import Pending, PendingChange, State, grown
 from storage_engine.streams import Duplicates, stream_from_json
 from storage_engine.table import Table, decode_table, encode_table, read_json
-from storage_engine.tombstones import read_tombstones
+from storage_engine.tombstones import Tombstone, Tombstones, read_tombstones
 from storage_engine.wal_record import Record, RecordKind, file_number
 
 _TIME_MIN, _TIME_MAX = -(2**63), 2**63 - 1
@@ -159,8 +159,26 @@ def _adopt_segments(
         adopted.append(info)
         findings.add(path, 0, "segment adopted from its own footer: no manifest names it")
     state.live.use(adopted)
+    _rebuild_tombstones(state, reader)
     _rebuild_newest(state, reader)
     return incarnation
+
+
+def _rebuild_tombstones(state: State, reader: SegmentReader) -> None:
+    """Deletions and erasures hold on: the stream of changes lies in segments and names them."""
+    into = state.streams.by_uuid.get(CHANGES_UUID)
+    if into is None:
+        return
+    names = ("verb", "stream", "start_ns", "end_ns")
+    window = Window(_TIME_MIN, _TIME_MAX)
+    view = state.view(state.streams.by_id[into])
+    rows = read_events(reader, view, window, columns=names, conflicts=False)
+    columns = (rows.lsn.tolist(), *(rows.data[name].value.tolist() for name in names))
+    state.tombstones = Tombstones(
+        Tombstone(lsn, stream, start, end, verb == Verb.ERASE)
+        for lsn, verb, stream, start, end in zip(*columns, strict=True)
+        if verb in {Verb.DELETE, Verb.ERASE}
+    )
 
 
 def _rebuild_newest(state: State, reader: SegmentReader) -> None:

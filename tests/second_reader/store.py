@@ -54,6 +54,8 @@ class Store:
             for stream, rows in found.items():
                 self.rows.setdefault(stream, []).extend(rows)
             self.findings += [Finding(path.relative_to(root).as_posix(), what) for what in bad]
+        if manifest is None:
+            self._adopt_tombstones()
         for record in frames:
             self._tried(self._frame, record)
 
@@ -77,6 +79,17 @@ class Store:
                     if known is None or len(columns) > len(known.columns):
                         self.streams[stream] = Stream(stream, uuid, kind, columns)
         return found
+
+    def _adopt_tombstones(self) -> None:
+        """Deletions and erasures from the stream of changes, when no manifest lists them."""
+        known = {mark.lsn for mark in self.tombstones}
+        for stream in self.streams.values():
+            names = [name for name, _ in stream.columns]
+            for row in self.rows.get(stream.stream_id, []) if stream.uuid == CHANGES_UUID else []:
+                fact = dict(zip(names, row.cells, strict=True))
+                if row.lsn not in known and fact["verb"] in (b"delete", b"erase"):
+                    span = (fact["stream"], fact["start_ns"], fact["end_ns"])
+                    self.tombstones.append(Tombstone(row.lsn, *span, fact["verb"] == b"erase"))
 
     def _tried(self, take: Callable[[Record], bool], record: Record) -> bool:
         """Take a record; one that needs a lost one (a stream, a binding) is named and left out."""
