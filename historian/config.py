@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from historian.config_backup import BackupConfig
 from historian.config_plant import (
     AssetConfig,
     MeterConfig,
@@ -33,6 +34,7 @@ from historian.errors import ConfigInvalid
 
 __all__ = [
     "AssetConfig",
+    "BackupConfig",
     "CollectorConfig",
     "HistorianConfig",
     "HttpConfig",
@@ -59,7 +61,7 @@ class HistorianConfig:
 
     Attributes
     ----------
-    store, http, ingest, retention, simulator, transfer
+    store, http, ingest, backup, retention, simulator, transfer
         Tables.
     tag_rules, tags, assets, state_sets, collectors, sources, meters, stations
         Arrays of tables.
@@ -72,6 +74,7 @@ class HistorianConfig:
     store: StoreConfig = field(default_factory=StoreConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    backup: BackupConfig = field(default_factory=BackupConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
@@ -169,6 +172,9 @@ def _complete(config: HistorianConfig, table: Mapping[str, Any]) -> HistorianCon
     if "path" not in table.get("transfer", {}):
         transfer = dataclasses.replace(transfer, path=store / "transfer")
     config = dataclasses.replace(config, transfer=transfer)
+    if "directory" not in table.get("backup", {}):
+        backup = dataclasses.replace(config.backup, directory=store / "backups")
+        config = dataclasses.replace(config, backup=backup)
     collectors = list(zip(config.collectors, table.get("collectors", ()), strict=True))
     if config.sources and not collectors:
         collectors = [(CollectorConfig(LOCAL_COLLECTOR), {})]

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from connectors.connector import Clock
+from historian.backups import Backups
 from historian.catalog import Catalog
 from historian.catalog_plant import apply_config
 from historian.catalog_reconcile import reconcile
@@ -62,6 +63,8 @@ class Historian(Telling):
         Edits, deletions, erasures, annotations, and their trail.
     retention : Retention
         How long what is kept.
+    backups : Backups
+        Of this store: made, checked, restored from.
     metrics : Metrics
         Counters of the process.
     """
@@ -176,13 +179,26 @@ class Historian(Telling):
             self.genealogy, self.energy, self.query, self.catalog, config
         )
         self.retention = Retention(
-            config, self.catalog, self.genealogy, self.clock, lambda: self.engine
+            config,
+            self.catalog,
+            self.genealogy,
+            self.clock,
+            lambda: self.engine,
+            pace=self._compaction.pace,
         )
         self.ingest = Ingest(config.ingest, self.catalog, self.clock, self.metrics)
         self.ingest.on_failure(self._engine_failed)
         self.ingest.add_listener(self.genealogy.apply)
         self.ingest.add_listener(self.energy.apply)
         self.changes = Changes(self._store, self.catalog, self.ingest, self._rebuild)
+        self.backups = Backups(
+            config,
+            self.clock,
+            lambda: self.engine,
+            catalog=self.catalog,
+            changes=self.changes,
+            metrics=self.metrics,
+        )
         self.metrics.watch(self._gauges)
         self._rebuild()
 
@@ -228,6 +244,7 @@ class Historian(Telling):
         self._spawn(self._compaction.run(), "compaction")
         self._spawn(self._keep_settled(), "genealogy")
         self._spawn(self._keep_retained(), "retention")
+        self._spawn(self.backups.run(), "backups")
         await self._open_ingest()
         await self._children.start()
 
@@ -267,6 +284,7 @@ class Historian(Telling):
     async def stop(self) -> None:
         """End the children, then writes, then the store; safe to call twice."""
         self._stopping = True
+        await asyncio.to_thread(self.backups.close)
         await self._children.stop()
         self.ingest.close("the server is ending")
         tasks, self._tasks = self._tasks, set()

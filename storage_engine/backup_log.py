@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage_engine.errors import DataError, DiskError
 from storage_engine.filesystem import File, FileSystem
@@ -165,7 +165,8 @@ def _cut(source: FileSystem, path: str, seed: int, lsn: int, pace: Pace) -> byte
                 at = found.end
                 if found.lsn == lsn and found.kind != KIND_DURABLE:
                     mark = pack_record(seed, lsn, KIND_DURABLE, 0, ())
-                    return data[:at] + mark
+                    header = replace(unpack_file_header(data, path), size_bytes=at + len(mark))
+                    return pack_file_header(header) + data[FILE_HEADER_BYTES:at] + mark
                 continue
             if found is None and len(data) >= at + RECORD_HEADER_BYTES:
                 return None
@@ -174,7 +175,7 @@ def _cut(source: FileSystem, path: str, seed: int, lsn: int, pace: Pace) -> byte
                 return None
             data += piece
             pace(len(piece))
-    except DiskError:
+    except (DataError, DiskError):
         return None
     finally:
         file.close()
@@ -205,6 +206,7 @@ class RestoredLog:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._time_ns = 0
+        self._header = FileHeader(0, 0, now_ns)
         self.last_lsn = after_lsn
         fs.make_directories(DIRECTORY)
 
@@ -245,7 +247,8 @@ class RestoredLog:
         self._number += 1
         self._file = self._fs.create(f"{DIRECTORY}/{file_name(self._number)}")
         self._size = 0
-        self._write(pack_file_header(FileHeader(self._number, first_lsn, self._now_ns)))
+        self._header = FileHeader(self._number, first_lsn, self._now_ns)
+        self._write(pack_file_header(self._header))
 
     def close(self) -> None:
         """Mark what was written as durable, and make it so."""
@@ -256,6 +259,7 @@ class RestoredLog:
         self._waiting.append(pack_record(seed, self.last_lsn, KIND_DURABLE, 0, ()))
         file.append(b"".join(self._waiting))
         self._waiting, self._waiting_bytes = [], 0
+        file.write_at(0, pack_file_header(replace(self._header, size_bytes=file.size())))
         file.sync()
         file.close()
 

@@ -6,8 +6,8 @@ last, so an interrupted restore is never taken for a store. Rules: ``docs/format
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 
 from storage_engine.backup_facts import ENGINE, NEW, BackupDamage, BackupFacts, read_facts
 from storage_engine.backup_log import RestoredLog, rewrite_log
@@ -79,7 +79,7 @@ def restore_backup(
     clock: Clock,
     to_lsn: int | None = None,
     to_ns: int | None = None,
-    attach: Callable[[str, BackupFacts], None] | None = None,
+    attach: Callable[[str, BackupFacts], Iterable[BackupDamage]] | None = None,
     pace: Pace = no_pace,
 ) -> Restored:
     """Make a store from a backup.
@@ -98,7 +98,7 @@ def restore_backup(
         The store as it was known at this lsn, or at this record time; by default all of it.
     attach : callable, optional
         Called last with the directory for the time being and the facts of the backup: copies what
-        is not the engine's.
+        is not the engine's, and names what it could not.
     pace : callable
         Told each number of bytes read; may raise EngineClosed to give up.
 
@@ -144,7 +144,8 @@ def restore_backup(
         )
         restored = making.run(making.lsn_of(to_lsn, to_ns))
         if attach is not None:
-            attach(begun, facts)
+            damage = (*restored.damage, *attach(begun, facts))
+            restored = replace(restored, damage=damage)
         _finish(target, begun, directory, restored)
     except DiskError:
         raise  # the medium may refuse to remove, too; the next restore does it

@@ -15,6 +15,7 @@ from storage_engine.filesystem import File, FileSystem, Lock
 Pace = Callable[[int], None]
 COPY_BYTES = 1 << 20
 DIGEST_BYTES = 32
+_SYNC_BYTES = 8 << 20
 
 
 def no_pace(size_bytes: int) -> None:
@@ -170,6 +171,8 @@ def copy_file(
                 piece = _read_piece(reading, at, want, unreadable)
                 digest.update(piece)
                 writing.append(piece)
+                if (at + COPY_BYTES) % _SYNC_BYTES == 0:
+                    writing.sync()  # little at a time: a log on the same disk syncs in between
                 pace(len(piece))
             writing.sync()
         finally:

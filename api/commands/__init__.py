@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api.commands.backup import backup
 from api.commands.collect import collect
 from api.commands.dump import dump
 from api.commands.export import export
@@ -9,6 +10,7 @@ from api.commands.import_ import import_
 from api.commands.inspect import inspect
 from api.commands.query import query
 from api.commands.replay import replay
+from api.commands.restore import restore, restore_tag
 from api.commands.retention import retention
 from api.commands.salvage import salvage
 from api.commands.serve import serve
@@ -22,6 +24,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "collect": collect,
     "replay": replay,
+    "backup": backup,
+    "restore": restore,
+    "restore-tag": restore_tag,
     "export": export,
     "import": import_,
     "tags": tags,

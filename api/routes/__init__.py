@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.routes import (
     aggregates,
+    backups,
     changes,
     events,
     frames,
@@ -41,5 +42,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     retention.router,
     health.router,
     imports.router,
+    backups.router,
     pages.router,
 )

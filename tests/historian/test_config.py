@@ -14,6 +14,7 @@ from historian.errors import ConfigInvalid
 
 ROOT = Path(__file__).parents[2]
 DERIVED = {
+    "backup.directory": "`backups` in the store's folder",
     "transfer.path": "`transfer` in the store's folder",
     "http.token_file": "`admin.token` in the store's folder",
     "simulator.truth_path": "`truth.jsonl` in the store's folder",
