@@ -183,7 +183,8 @@ class _Block:
         finite = np.abs(value.astype(np.float64))
         finite = finite[np.isfinite(finite)]
         seconds = float(np.ptp(self.rows.timestamp_ns.astype(np.float64))) / 1e9
-        return float(finite.max(initial=0.0)) * max(seconds, len(self.rows))
+        scale = float(finite.max(initial=0.0)) * max(seconds, len(self.rows))
+        return min(scale, float(np.finfo(np.float64).max))
 
     def partition(self) -> None:
         """Rows lie in the window that the partition's name says."""

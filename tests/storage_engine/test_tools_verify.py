@@ -9,6 +9,7 @@ import pytest
 
 from storage_engine.checksum import crc32c
 from storage_engine.engine import Engine
+from storage_engine.frame import SlotKind
 from storage_engine.manifest import (
     Manifest,
     decode_manifest,
@@ -16,10 +17,10 @@ from storage_engine.manifest import (
     generations,
 )
 from storage_engine.recording import RecordingFileSystem
-from storage_engine.sample import ValueType
+from storage_engine.sample import Column, ValueType
 from storage_engine.segment.layout import TRAILER_MAGIC, Edge, decode_edge
 from storage_engine.table import decode_table, encode_table, json_column, read_json
-from storage_engine.testing import Producer, SampleRow, SetClock
+from storage_engine.testing import DAY_NS, Producer, SampleRow, SetClock
 from storage_engine.tools.crc_inverse import last_field, seed_of
 from storage_engine.tools.kinds import Kind, kind_of
 from storage_engine.tools.verify import verify_file, verify_store
@@ -212,3 +213,32 @@ def test_a_checksum_can_be_undone():
         assert seed == seed_of(data, crc32c(data, seed))
     prefix = rng.randbytes(28)
     assert 4711 == last_field(prefix, crc32c(prefix + (4711).to_bytes(4, "little")))
+
+
+def test_what_a_compaction_wrote_is_sound():
+    """Erased rows are gone, days have become months: every rule still holds."""
+    fs = copy_of(STORE)
+    engine = Engine.open(fs, CONFIG, SetClock(SetClock().time_ns + 80 * DAY_NS))
+    engine.flush()
+    report = engine.compact(lambda size_bytes: None)
+    engine.close()
+    assert report.segments_written > 0
+
+    done = verify_store(fs)
+
+    assert ([], True) == (done.findings, done.rows > 0)
+
+
+def test_the_greatest_numbers_pass_without_a_warning():
+    """Sums that overflow are compared as they are."""
+    fs = RecordingFileSystem()
+    engine = Engine.open(fs, CONFIG, SetClock())
+    value = (Column("value", ValueType.FLOAT64),)
+    engine.bind(b"p" * 16, 1, {0: engine.create_stream(b"v" * 16, SlotKind.SERIES, value)})
+    held = [1.7e308, 1.7e308, -1.7e308, float("nan"), float("inf")]
+    rows = [SampleRow(0, ValueType.FLOAT64, 10**18 + k * 10**12, v) for k, v in enumerate(held)]
+    engine.wait_durable(engine.append(Producer(b"p" * 16).frame(rows)).lsn)
+    engine.flush()
+    engine.close()
+
+    assert [] == verify_store(fs).findings
