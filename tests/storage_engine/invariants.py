@@ -324,7 +324,23 @@ def check_open(engine: Engine, truth: Truth, what: str, *, damaged: bool = False
     stats = engine.stats()
     held, sent = stats.segment_rows + stats.head_rows, truth.rows_upto(lsn)
     hold("I4", held <= sent, f"{held} rows are held of {sent} that were sent; {what}")
+    _check_erased(engine, what)
     return Holds(lsn, found.imported, tuple(sorted(horizons.items())), expired)
+
+
+def _check_erased(engine: Engine, what: str) -> None:
+    """What the store calls erased for good is in none of its segments."""
+    waiting = {one.tombstone for one in engine.erasures()}
+    for stone in [one for one in engine._state.tombstones if one.erase and one not in waiting]:
+        for info in engine._state.segments:
+            directory = engine._reader.directory(info)
+            assert directory is not None, "there is no damage here"
+            runs, table = directory.runs_of(stone.stream_id), directory.table
+            for run in range(runs.start, runs.stop):
+                block = engine._reader.block(directory, int(table["run_block"][run]))
+                start = int(table["run_start"][run])
+                rows = block.take(slice(start, start + int(table["run_rows"][run])))
+                hold("I12", not stone.covers(rows).any(), f"erased rows are in {info.path}; {what}")
 
 
 def _without_expired(
