@@ -102,6 +102,7 @@ class SegmentFlush:
         self._before_ns = grown(flushed_ns, len(types))
         self.flushed_ns = self._before_ns.copy()
         self.ids: list[int] = []
+        self._erased_lsn = 0
         self._targets: dict[int, _Target] = {}
         self._finished: list[SegmentInfo] = []
         names = sorted({info.retention_class for info in streams.values()})
@@ -122,6 +123,7 @@ class SegmentFlush:
         ------
         DiskError
         """
+        self._erased_lsn = max((t.lsn for t in frozen.tombstones if t.erase), default=0)
         try:
             block_rows = self._config.block_rows
             before = -1
@@ -186,6 +188,7 @@ class SegmentFlush:
                 partition_name(place // _CLASSES),
                 self._classes[place % _CLASSES],
                 late=bool(code % 2),
+                erased_lsn=self._erased_lsn,
             )
             target = self._targets[code] = _Target(writer)
         return target

@@ -123,6 +123,11 @@ class Flusher:
         """
         with self.running:
             with self._lock:
+                durable_lsn = wal.durable_lsn
+                self._state.drain(durable_lsn)
+                if not self._state.pending and durable_lsn == wal.last_lsn:
+                    # Streams and bindings behind the last frame are in the state as well.
+                    self._state.note_record(durable_lsn, self._state.times.last_ns)
                 if not self._state.front.empty or self._state.applied_lsn > self._covered():
                     # The front head is frozen behind one that a failed flush left over.
                     self._state.freeze()
@@ -206,10 +211,10 @@ class Flusher:
         DiskError, CorruptData, EngineClosed
             It can be tried again.
         """
+        wal.rotate()  # everything before is durable then, and in files of its own
         for _ in range(KEPT):
             self.flush(wal)
             self.replace((), ())
-        wal.rotate()
         with self.running:
             self.cut_log(wal)
         wal.drop_spare()
