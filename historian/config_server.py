@@ -25,7 +25,7 @@ class StoreConfig:
     """
 
     path: Path = Path("data")
-    compaction_bytes_per_s: int = 32 * MIB
+    compaction_bytes_per_s: int = 8 * MIB
     engine: EngineConfig = field(default_factory=EngineConfig, metadata=INLINE)
 
     def __post_init__(self) -> None:
