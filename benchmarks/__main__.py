@@ -3,13 +3,20 @@
 import argparse
 
 from benchmarks import harness
-from benchmarks.system import bench_http, bench_ingest, bench_late_data, bench_memory
+from benchmarks.system import (
+    bench_http,
+    bench_ingest,
+    bench_late_data,
+    bench_memory,
+    bench_transfer,
+)
 
 BENCHES = {
     "ingest": bench_ingest.run,
     "http": bench_http.run,
     "memory": bench_memory.run,
     "late": bench_late_data.run,
+    "transfer": bench_transfer.run,
 }
 
 

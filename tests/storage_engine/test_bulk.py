@@ -1,143 +1,26 @@
-"""Import past the log: against the plain model, through power cuts, and gone on with."""
+"""Import past the log: against the plain model, by the rules of revisions and tombstones."""
 
-import errno
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from bulk_story import ALL, CONFIG, EVENT_COLUMNS, Store, history, parts_of
+
 from storage_engine.bulk import BulkRows
 from storage_engine.changes import Change, Verb
-from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
-from storage_engine.errors import DiskError, InvalidArgument
-from storage_engine.frame import SlotKind
+from storage_engine.errors import InvalidArgument
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import EVENT_ID_DTYPE, Column, ColumnData, ValueType
-from storage_engine.testing import (
-    DAY_NS,
-    SECOND_NS,
-    Model,
-    Producer,
-    SampleRow,
-    SetClock,
-    bits,
-    column_of,
-    plain_events,
-    plain_samples,
-)
-
-CONFIG = EngineConfig(
-    head_bytes_max=4096,
-    wal_file_bytes=4096,
-    wal_pending_bytes_max=1 << 20,
-    block_rows=16,
-    free_bytes_min=0,
-    record_time_step_ms=0,
-)
-EVENT_COLUMNS = (Column("unit", ValueType.TEXT), Column("low", ValueType.FLOAT64))
-ALL = (-(2**63), 2**63 - 1)
-TYPES = {1: ValueType.FLOAT64, 2: ValueType.SYMBOL, 3: None}
-COMMITS = 4
-
-
-class Store:
-    """An engine with a float, a symbol and an event stream, and the model beside it."""
-
-    def __init__(self, fs):
-        self.fs = fs
-        self.clock = SetClock()
-        self.model = Model()
-        self.producer = Producer(b"p" * 16)
-        self.engine = Engine.open(fs, CONFIG, self.clock)
-        for number, type_ in TYPES.items():
-            kind = SlotKind.EVENTS if type_ is None else SlotKind.SERIES
-            columns = EVENT_COLUMNS if type_ is None else (Column("value", type_),)
-            stream_id = self.engine.create_stream(bytes([number]) * 16, kind, columns)
-            assert stream_id == number
-        self.engine.bind(b"p" * 16, 1, {1: 1, 2: 2})
-
-    def append(self, rows):
-        """Rows by the usual way, durable."""
-        lsn = self.engine.append(self.producer.frame(rows)).lsn
-        self.engine.wait_durable(lsn)
-        self.model.append(lsn, rows, [], slots={1: 1, 2: 2}, observed=True)
-
-    def bulk(self, position, rows, events=(), *, authoritative=False):
-        """Import (stream, time, quality, value) and (time, id, values)."""
-        lsn = self.engine.bulk_import(
-            "job", position, parts_of(rows, events), authoritative=authoritative
-        )
-        for stream, time, quality, value in rows:
-            entry = (time, lsn, not authoritative, quality, bits(value))
-            self.model.samples.setdefault(stream, []).append(entry)
-        for time, event_id, values in events:
-            held = self.model.events.setdefault(3, [])
-            held.append((time, event_id, lsn, tuple(bits(v) for v in values)))
-        return lsn
-
-    def check(self, what=""):
-        check_against(self.engine, self.model, what)
-
-
-def check_against(engine, model, what="", *, lsns=True):
-    """Reads, reads of every revision, and newest samples, as the model says."""
-
-    def seen(rows):
-        return rows if lsns else [row[:-1] for row in rows]
-
-    top = 2**62
-    for stream in (1, 2):
-        expected = model.read(stream, *ALL, top)
-        assert seen(expected) == seen(plain_samples(engine.read(stream, *ALL))), what
-        every = engine.read(stream, *ALL, all_revisions=True)
-        assert seen(model.read(stream, *ALL, top, every=True)) == seen(plain_samples(every)), what
-        newest = engine.latest([stream])
-        assert bool(expected) == newest.present[0], what
-        if expected:
-            found = (newest.timestamp_ns[0], newest.quality[0], bits(newest.value[0]))
-            assert expected[-1][:3] == found, what
-    for conflicts in (False, True):
-        found = plain_events(engine.read_events(3, *ALL, conflicts=conflicts))
-        assert seen(model.read_events(3, *ALL, top, conflicts=conflicts)) == seen(found), what
-
-
-def parts_of(rows, events=()):
-    """Columns of plain rows, in their order."""
-    parts = []
-    for stream in sorted({row[0] for row in rows}):
-        mine = [row for row in rows if row[0] == stream]
-        times = np.array([row[1] for row in mine], np.int64)
-        quality = np.array([row[2] for row in mine], np.uint32)
-        data = (column_of(TYPES[stream], [row[3] for row in mine]),)
-        parts.append(BulkRows(stream, times, quality, None, data))
-    if events:
-        times = np.array([e[0] for e in events], np.int64)
-        ids = np.array([e[1] for e in events], EVENT_ID_DTYPE)
-        data = tuple(
-            column_of(column.type, [e[2][place] for e in events])
-            for place, column in enumerate(EVENT_COLUMNS)
-        )
-        parts.append(BulkRows(3, times, None, ids, data))
-    return parts
+from storage_engine.testing import DAY_NS, EventRow, SampleRow, plain_samples
 
 
 @pytest.fixture
 def store():
     return Store(RecordingFileSystem())
-
-
-def history(number, now_ns, count=60):
-    """Rows of years, months and days before now, out of order, some times twice."""
-    rows = []
-    for k in range(count):
-        age = [4000, 400, 90, 20, 3, 0.01][k % 6] * DAY_NS
-        time = now_ns - int(age) - (k * 7919 + number) % 50 * SECOND_NS
-        rows.append((1, time, k % 2, None if k % 11 == 3 else number + k / 8))
-        rows.append((2, time + 1, 0, f"state {k % 3}"))
-    events = [
-        (now_ns - k * 40 * DAY_NS, bytes([k]) * 16, (f"unit {k % 5}", k / 4)) for k in range(10)
-    ]
-    return rows, events
 
 
 def test_rows_of_all_ages_read_as_the_model_says(store):
@@ -240,8 +123,6 @@ def test_events_imported_are_seen_by_the_check_for_conflicts(store):
 
 
 def _event(time, event_id, values):
-    from storage_engine.testing import EventRow
-
     return EventRow(3, time, event_id, values)
 
 
@@ -302,99 +183,6 @@ def test_a_store_opened_for_reading_takes_nothing(store):
 
     with pytest.raises(InvalidArgument, match="read-only"):
         reader.bulk_import("job", 1, ())
-
-
-def perform(store, done):
-    """Commits among appends and flushes; tells where each was finished."""
-    now = store.clock.time_ns
-    for number in range(COMMITS):
-        rows, events = history(number, now, count=9)
-        store.append([SampleRow(1, ValueType.FLOAT64, now + number, float(number))])
-        if number == 2:
-            store.engine.flush()
-        store.bulk(number + 1, rows, events[: number + 1])
-        done.append((number + 1, store.fs.position))
-
-
-def expected_after(commits, sequence, now):
-    """Model of so many commits and frames; the lsns count their order only."""
-    model = Model()
-    for number in range(COMMITS):
-        lsn = 10 * number
-        if number < sequence:
-            row = SampleRow(1, ValueType.FLOAT64, now + number, float(number))
-            model.append(lsn, [row], [], slots={1: 1}, observed=True)
-        if number < commits:
-            rows, events = history(number, now, count=9)
-            for stream, time, quality, value in rows:
-                entry = (time, lsn + 1, True, quality, bits(value))
-                model.samples.setdefault(stream, []).append(entry)
-            for time, event_id, values in events[: number + 1]:
-                held = model.events.setdefault(3, [])
-                held.append((time, event_id, lsn + 1, tuple(bits(v) for v in values)))
-    return model
-
-
-@pytest.mark.parametrize("part", range(4))
-def test_a_power_cut_leaves_whole_commits_and_the_import_goes_on(part):
-    """Exactly the rows up to the place that is told; the rest afterwards, once."""
-    store, done = Store(RecordingFileSystem()), []
-    begin = store.fs.position
-    perform(store, done)
-    end = store.fs.position
-    seen = set()
-
-    for moment in range(begin + part, end + 1, 4):
-        for what, disk in store.fs.crash_states(moment, limit=6, seed=moment):
-            engine = Engine.open(disk, CONFIG, store.clock)
-            place = engine.import_position("job") or 0
-            seen.add(place)
-            promised = max((number for number, at in done if at <= moment), default=0)
-            assert place >= promised, what
-            state = engine.producer(b"p" * 16)
-            sequence = state.sequence if state else 0
-            now = store.clock.time_ns
-            model = expected_after(place, sequence, now)
-            check_against(engine, model, what, lsns=False)
-            if moment % 3 == 0:
-                for number in range(place, COMMITS):
-                    rows, events = history(number, now, count=9)
-                    engine.bulk_import("job", number + 1, parts_of(rows, events[: number + 1]))
-                model = expected_after(COMMITS, sequence, now)
-                check_against(engine, model, what, lsns=False)
-            engine.close()
-    assert seen == set(range(COMMITS + 1))
-
-
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_a_disk_that_refuses_leaves_all_or_nothing(number):
-    """Whichever call fails: no row without its place, and no file that nobody names for long."""
-    for after in range(60):
-        store = Store(RecordingFileSystem())
-        store.bulk(1, [(1, 5, 0, 1.0)])
-        calls = iter(range(10**6))
-        store.fs.fault = lambda operation, path, calls=calls, after=after: (
-            number if operation != "read" and next(calls) == after else None
-        )
-        try:
-            store.engine.bulk_import("job", 2, parts_of([(1, 6, 0, 2.0), (1, 6 * DAY_NS, 0, 3.0)]))
-        except DiskError:
-            refused = True
-        else:
-            refused = False
-        store.fs.fault = None
-        store.engine.close()
-        engine = Engine.open(store.fs, CONFIG, store.clock)
-        place = engine.import_position("job")
-        assert engine.read(1, *ALL).value.value.tolist() == [1.0, 2.0, 3.0][: 2 * place - 1]
-        assert refused or place == 2
-        if place == 1:
-            engine.bulk_import("job", 2, parts_of([(1, 6, 0, 2.0), (1, 6 * DAY_NS, 0, 3.0)]))
-        assert len(engine.read(1, *ALL)) == 3
-        engine.close()
-        if not refused and next(calls) <= after:
-            return
-    pytest.fail("the import has more calls than were tried")
 
 
 def test_the_extent_of_a_stream_covers_head_and_segments(store):
