@@ -2,14 +2,9 @@
 
 import dataclasses
 import random
-import sys
 import threading
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import rule
 
 from storage_engine.changes import Change, Verb
 from storage_engine.config import EngineConfig
@@ -23,12 +18,8 @@ from storage_engine.errors import (
 )
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
-from storage_engine.rewrite import Rewrite
 from storage_engine.sample import Column, ValueType
 from storage_engine.testing import DAY_NS, SECOND_NS, Producer, SampleRow, SetClock
-
-sys.path.insert(0, str(Path(__file__).parent))
-import test_engine_model as model
 
 CONFIG = EngineConfig(
     free_bytes_min=0, wal_file_bytes=1 << 16, record_time_step_ms=0, block_rows=16
@@ -252,6 +243,27 @@ def test_a_commit_that_fails_keeps_both_sides():
         engine.close()
 
 
+def test_power_may_go_at_any_moment_of_a_compaction():
+    """Old segments or new ones: every row once, nothing to find fault with."""
+    bench = Bench()
+    for k in range(4):
+        bench.flush(*((0, NOW + 100 * k + j, 0.1 * j) for j in range(30)))
+    bench.put((0, NOW + 5000, 1.0))
+    before, begin = bench.read(), len(bench.fs.log)
+    bench.engine.compact(nothing)
+    bench.engine.flush()
+    draw = random.Random(7)
+    for moment in range(begin, len(bench.fs.log) + 1):
+        states = list(bench.fs.crash_states(moment, limit=8))
+        for _, fs in draw.sample(states, min(2, len(states))):
+            engine = Engine.open(fs, CONFIG, bench.clock)
+            columns = engine.read(bench.slots[0], *EVERYTHING, all_revisions=True)
+            found = zip(columns.timestamp_ns.tolist(), columns.value.value.tolist(), strict=True)
+            assert before == list(found)
+            assert [] == engine.findings()
+            engine.close()
+
+
 def test_closing_ends_a_compaction():
     """A pace that raises, or an engine that is closed meanwhile, leave nothing of the job."""
     bench = Bench()
@@ -364,44 +376,3 @@ def test_appends_flushes_and_reads_go_on_meanwhile():
     bench.engine.close()
     bench.open()
     assert sorted(written.items()) == bench.read()
-
-
-# Against the model
-
-
-class CompactingMachine(model.EngineMachine):
-    """Everything the engine's machine does, with segments written anew in every way between."""
-
-    @rule()
-    def compact(self) -> None:
-        report = self.engine.compact(nothing)
-        assert () == report.left_alone
-        assert () == report.erasures_pending
-
-    @rule(draw=st.randoms(use_true_random=False), small=st.booleans())
-    def rewrite_any(self, draw: random.Random, *, small: bool) -> None:
-        """Any segments together, in any order: what no plan would do must be right as well."""
-        engine = self.engine
-        segments, tombstones = engine._compaction_view()
-        chosen = draw.sample(segments.infos, draw.randint(0, len(segments)))
-        rewrite = Rewrite(
-            engine._fs,
-            EngineConfig(block_rows=3, segment_bytes_max=1 if small else 1 << 20),
-            engine._reader,
-            incarnation=engine.incarnation,
-            streams=dict(engine.streams()),
-            now_ns=self.clock.now_ns() + draw.choice([0, 3000]) * DAY_NS,
-            live=engine._state.live,
-        )
-        outputs = rewrite.run(chosen, tombstones, pace=nothing)
-        engine._flusher.replace([info.id for info in chosen], outputs)
-        engine._state.live.release([info.id for info in outputs])
-
-
-CompactingMachine.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-TestCompactingAgainstModel = CompactingMachine.TestCase
