@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 
 from storage_engine.columns import Rows
-from storage_engine.engine_core import EngineCore
+from storage_engine.engine_core import TIME_MIN, EngineCore
 from storage_engine.errors import CorruptData
-from storage_engine.expiry import ExpiryReport, Ledger, class_reports, commit_groups
+from storage_engine.expiry import (
+    ExpiryReport,
+    Ledger,
+    class_reports,
+    commit_groups,
+    is_strange,
+    left_alone,
+    unread,
+)
 from storage_engine.pins import Pin, Pins
+from storage_engine.pruning import bare_deletions
 from storage_engine.retention import (
     DAY_NS,
     SHARE,
@@ -32,6 +41,7 @@ from storage_engine.sample import BoolArray, Int64Array
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory
 from storage_engine.streams import StreamInfo
+from storage_engine.tombstones import Tombstones
 
 FACT = "retention"
 _RUN_FACTS = ("run_stream", "run_first", "run_last", "run_rows", "run_block", "run_start")
@@ -182,6 +192,7 @@ class RetentionSide(EngineCore):
             damaged |= {c.info.path for c in failed if c in rewritten}
             dropped = [c for c in dropped if c not in failed]
             rewritten = [c for c in rewritten if c not in failed]
+            self._prune()
         done = {c.info.id for c in (*dropped, *rewritten)}
         damaged |= {c.info.path for c in candidates if c.info.id in self._unreadable}
         return ExpiryReport(
@@ -212,18 +223,18 @@ class RetentionSide(EngineCore):
         for info in live:
             known = self._examined.get(info.id)
             if info.first >= horizon:
-                known = (0, _unread(info, Pins()))  # too young for any rule: no need to look
+                known = (0, unread(info, Pins()))  # too young for any rule: no need to look
             elif known is None or known[0] != stamp:
                 directory = self._reader.directory(info)
-                if directory is None or _strange(directory, class_of):
-                    known = (stamp, _unread(info, pins, damaged=True))
+                if directory is None or is_strange(directory, class_of):
+                    known = (stamp, unread(info, pins, damaged=True))
                 else:
                     known = (stamp, self._look_through(directory, names, class_of, pins))
             found[info.id] = known
         self._examined = found
         self._unreadable &= frozenset(found)
         return [
-            _left_alone(candidate) if candidate.info.id in self._unreadable else candidate
+            left_alone(candidate) if candidate.info.id in self._unreadable else candidate
             for _, candidate in found.values()
         ]
 
@@ -333,6 +344,19 @@ class RetentionSide(EngineCore):
             self._store_age(facts)
         return failed
 
+    def _prune(self) -> None:
+        """Forget deletions of rows that are gone; the next flush makes it last."""
+        state, flushed_lsn = self._state, self._flusher.checkpoint_lsn
+        latest = max(self.horizons().values(), default=TIME_MIN)
+        with self._lock:
+            stones, live = state.tombstones, state.segments
+        old = [one for one in stones if one.start_ns < latest]
+        bare = bare_deletions(old, live, self._reader.directory, flushed_lsn)
+        if bare:
+            with self._lock:
+                left = [one for one in state.tombstones if one not in bare]
+                state.tombstones = Tombstones(left)
+
     def _store_age(self, facts: dict[str, object]) -> None:
         """Nothing went: let the ledger on disk grow older, an hour at a time."""
         now: Any = facts[FACT]
@@ -371,22 +395,3 @@ def _horizon(asked: _Asked) -> float:
     if any(rule.bytes_max is not None for rule in rules):
         return math.inf
     return max((asked.now_ns - r.age_ns for r in rules if r.age_ns is not None), default=-math.inf)
-
-
-def _strange(directory: Directory, class_of: Int64Array) -> bool:
-    """Whether it names a stream that the store does not know."""
-    streams = directory.table["run_stream"]
-    return len(streams) == 0 or int(streams.max()) >= len(class_of)
-
-
-def _unread(info: SegmentInfo, pins: Pins, *, damaged: bool = False) -> Candidate:
-    """A segment of which nothing more is known than what the manifest says."""
-    pinned = info.rows if pins.touches(info.first, info.last) else 0
-    part = Part(info.retention_class, info.first, info.last, info.rows, pinned)
-    return Candidate(info, (part,), damaged)
-
-
-def _left_alone(candidate: Candidate) -> Candidate:
-    """The segment with every row held, since rewriting it failed."""
-    parts = (Part(p.retention_class, p.first, p.last, p.rows, p.rows) for p in candidate.parts)
-    return Candidate(candidate.info, tuple(parts), candidate.damaged)

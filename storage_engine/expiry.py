@@ -4,7 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage_engine.retention import DAY_NS, Candidate, ExpiryPlan, Held, Spent
+from storage_engine.pins import Pins
+from storage_engine.retention import DAY_NS, Candidate, ExpiryPlan, Held, Part, Spent
+from storage_engine.sample import Int64Array
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.reader import Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +200,54 @@ class Ledger:
                 before = found.get(name, Spent())
                 found[name] = Spent(before.size + size, before.day if day is None else day)
         return found
+
+
+def is_strange(directory: Directory, class_of: Int64Array) -> bool:
+    """Whether a directory names a stream that the store does not know.
+
+    Parameters
+    ----------
+    directory : Directory
+    class_of : int64, shape (ids,)
+        Per stream id.
+
+    Returns
+    -------
+    bool
+    """
+    streams = directory.table["run_stream"]
+    return len(streams) == 0 or int(streams.max()) >= len(class_of)
+
+
+def unread(info: SegmentInfo, pins: Pins, *, damaged: bool = False) -> Candidate:
+    """A segment of which nothing more is known than what the manifest says.
+
+    Parameters
+    ----------
+    info : SegmentInfo
+    pins : Pins
+        One that touches it holds all of it.
+    damaged : bool
+
+    Returns
+    -------
+    Candidate
+    """
+    pinned = info.rows if pins.touches(info.first, info.last) else 0
+    part = Part(info.retention_class, info.first, info.last, info.rows, pinned)
+    return Candidate(info, (part,), damaged)
+
+
+def left_alone(candidate: Candidate) -> Candidate:
+    """The segment with every row held, since rewriting it failed.
+
+    Parameters
+    ----------
+    candidate : Candidate
+
+    Returns
+    -------
+    Candidate
+    """
+    parts = (Part(p.retention_class, p.first, p.last, p.rows, p.rows) for p in candidate.parts)
+    return Candidate(candidate.info, tuple(parts), candidate.damaged)

@@ -1,5 +1,6 @@
 """An engine with rows of many days and the model of what it holds, for tests of expiry."""
 
+from storage_engine.changes import Change
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.frame import FLAG_OBSERVED, SlotKind
@@ -59,6 +60,13 @@ class Plant:
         self.engine.wait_durable(lsn)
         self.model.append(lsn, samples, events, slots=self.slots, observed=observed)
 
+    def change(self, verb, slot, start_ns, end_ns):
+        """Delete or erase a window, durable."""
+        one = Change(verb, self.slots[slot], start_ns, end_ns, "ann", "wrong")
+        lsn = self.engine.change(one)
+        self.engine.wait_durable(lsn)
+        self.model.change(lsn, one, self.engine.changes_stream())
+
     def write_days(self, days, *, rows=10):
         """So many days back from now, flushed day by day."""
         for day in range(days - 1, -1, -1):
@@ -98,8 +106,10 @@ class Plant:
             expected = self.model.read(stream, *EVERYTHING, engine.durable_lsn, every=True)
             found = engine.read(stream, *EVERYTHING, all_revisions=True)
             assert expected == plain_samples(found)
-            plain = self.model.read(stream, *EVERYTHING, engine.durable_lsn)
-            assert plain == plain_samples(engine.read(stream, *EVERYTHING))
+            for known_at in (engine.durable_lsn, engine.durable_lsn // 2):
+                plain = self.model.read(stream, *EVERYTHING, known_at)
+                found = engine.read(stream, *EVERYTHING, known_at_lsn=known_at)
+                assert plain == plain_samples(found)
         stream = self.slots[EVENTS]
         expected = self.model.read_events(stream, *EVERYTHING, engine.durable_lsn)
         assert expected == plain_events(engine.read_events(stream, *EVERYTHING))

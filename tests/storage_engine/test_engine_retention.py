@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_engine.changes import Verb
 from storage_engine.engine import Engine
 from storage_engine.errors import EngineClosed, InvalidArgument
 from storage_engine.pins import Pin
@@ -211,6 +212,36 @@ def test_a_server_that_is_restarted_every_night_gets_on():
         plant.reopen()
 
     assert min(plant.times()) >= NOW - 35 * DAY_NS
+    plant.check()
+
+
+def test_a_deletion_is_forgotten_when_no_row_is_left_under_it():
+    """One under rows that went, one under rows that stay, an erasure, one too new to say."""
+    plant = Plant()
+    plant.write_days(6)
+    old = (NOW - 5 * DAY_NS, NOW - 5 * DAY_NS + 3 * SECOND_NS)
+    plant.change(Verb.DELETE, A, *old)
+    plant.change(Verb.ERASE, B, *old)
+    plant.change(Verb.DELETE, A, NOW - 5 * DAY_NS, NOW - DAY_NS)  # half of it stays
+    plant.engine.flush()
+    plant.change(Verb.DELETE, B, NOW - 5 * DAY_NS, NOW - 4 * DAY_NS)  # in the log alone
+    plant.expire({"default": Rule(age_ns=3 * DAY_NS)})
+    plant.check()
+    verbs = [(one.stream_id, one.erase) for one in plant.engine._state.tombstones]
+    assert sorted(verbs) == [
+        (plant.slots[A], False),
+        (plant.slots[B], False),
+        (plant.slots[B], True),
+    ]
+    plant.engine.flush()
+    plant.reopen()
+    plant.check()
+    assert 3 == len(plant.engine._state.tombstones)
+    plant.expire({"default": Rule(age_ns=DAY_NS)})
+    plant.write([SampleRow(A, ValueType.FLOAT64, NOW + HOUR_NS, 1.0)])
+    plant.engine.flush()
+    plant.reopen()
+    assert [True] == [one.erase for one in plant.engine._state.tombstones]
     plant.check()
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from storage_engine.changes import Verb
 from storage_engine.engine import Engine
 from storage_engine.errors import DiskError
 from storage_engine.pins import Pin
@@ -18,7 +19,7 @@ from storage_engine.sample import ValueType
 from storage_engine.testing import DAY_NS, SECOND_NS, EventRow, Producer, SampleRow
 
 sys.path.insert(0, str(Path(__file__).parent))
-from expiry_plant import CONFIG, EVENTS, HOUR_NS, NOW, A, B, Plant
+from expiry_plant import CONFIG, EVENTS, HOUR_NS, NOW, YEAR_NS, A, B, Plant
 
 
 def expiring(fs=None):
@@ -139,6 +140,23 @@ class RetentionMachine(RuleBasedStateMachine):
     def flush(self):
         self.plant.engine.flush()
 
+    @rule(
+        verb=st.sampled_from([Verb.DELETE, Verb.DELETE, Verb.ERASE]),
+        slot=st.sampled_from([A, B, EVENTS]),
+        start=st.sampled_from(TIMES),
+        length=st.sampled_from([1, SECOND_NS, 60 * DAY_NS]),
+    )
+    def change(self, verb, slot, start, length):
+        self.plant.change(verb, slot, start, start + length)
+
+    @rule(years=st.sampled_from([0, 0, 0, 10]))
+    def compact(self, years):
+        """As the historian does beside the rules; now and then under a clock that jumped."""
+        clock = self.plant.clock
+        clock.time_ns += years * YEAR_NS
+        self.plant.engine.compact(lambda size_bytes: None)
+        clock.time_ns -= years * YEAR_NS
+
     @rule(slot=st.sampled_from([A, B, EVENTS]), name=st.sampled_from(["default", "x", "y"]))
     def move(self, slot, name):
         self.plant.engine.set_stream(self.plant.slots[slot], retention_class=name)
@@ -209,8 +227,8 @@ class RetentionMachine(RuleBasedStateMachine):
 
 
 RetentionMachine.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=20,
+    max_examples=60,
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
