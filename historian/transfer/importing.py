@@ -218,11 +218,20 @@ class Import:
             compared = compare(self._store, self.document, self._progress)
         if not self._request.verify_only and not self._request.dry_run:
             self._store.engine.end_import(self.job)
+            self._enter_audit()
         place = self._place
         rejects = self._rejects if place.rejected and self._rejects.exists() else None
         return ImportReport(
             self.job, place.read, place.taken, place.rejected, self._gate.made, rejects, compared
         )
+
+    def _enter_audit(self) -> None:
+        """Who brought in what; once per import, however often it was cut short."""
+        place, database = self._place, self._store.catalog.database
+        counts = {"read": place.read, "taken": place.taken, "rejected": place.rejected}
+        facts = {"job": self.job, **counts, "authoritative": self._request.authoritative}
+        with database.transaction():
+            database.record(self._principal, "import", self._source.name, None, facts)
 
     def _read_all(self) -> None:
         if not self._request.dry_run:

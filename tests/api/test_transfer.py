@@ -59,7 +59,8 @@ def test_import_export_and_proof(house):
         listed = (await client.get("/v1/exports")).json()["exports"]
         assert [one["path"] for one in listed] == ["out/csv", "out/parquet", "out/arrow", "part"]
         assert len((await client.get("/v1/imports")).json()["imports"]) == 4
-        assert historian.catalog.database.audit()[0].action == "create tag"
+        actions = [entry.action for entry in historian.catalog.database.audit()]
+        assert actions.count("import") == 1  # comparing alone changes nothing
 
     house.run(work)
 
