@@ -129,6 +129,11 @@ def history(story: Story) -> None:
         story.wait(60)
     twice = [SampleRow(0, kinds[0], NOW + 9, v) for v in (1.0, 2.0, 1.0, 2.0, NAN, NAN)]
     story.append(twice, observed=False, name=b"w" * 16)
+    places = [(slot, NOW - days * DAY_NS) for slot in kinds for days in range(0, 90, 9)]
+    past = [SampleRow(slot, kinds[slot], time, words[slot]) for slot, time in places]
+    story.bulk(past, [EventRow(EVENTS, NOW - DAY_NS, b"i" * 16, ("imported", None))])
+    corrected = [SampleRow(s, kinds[s], NOW - 9 * DAY_NS, again[s]) for s in kinds]
+    story.bulk(corrected, authoritative=True)
     story.set_stream(1, duplicates=Duplicates.FIRST)
     story.set_stream(2, duplicates=Duplicates.ALL)
     story.append(twice, name=b"o" * 16)

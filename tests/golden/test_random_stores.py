@@ -57,6 +57,7 @@ wide = st.builds(
 steps = st.one_of(
     st.tuples(st.just("append"), samples, st.lists(narrow, max_size=3), st.booleans()),
     st.tuples(st.just("append"), samples, st.lists(narrow, max_size=3), st.booleans()),
+    st.tuples(st.just("bulk"), samples, st.lists(narrow, max_size=3), st.booleans()),
     st.tuples(st.just("wide"), st.lists(wide, min_size=1, max_size=4), st.booleans()),
     st.tuples(
         st.just("change"),
@@ -75,6 +76,8 @@ def play(story: Story, step: tuple[Any, ...]) -> None:
     match step:
         case ("append", rows, events, observed):
             story.append(rows, events, UNIT, observed=observed)
+        case ("bulk", rows, events, authoritative):
+            story.bulk(rows, events, authoritative=authoritative)
         case ("wide", events, observed):
             story.grow(EVENTS, WIDE)
             story.append(events=events, columns=WIDE, observed=observed)
