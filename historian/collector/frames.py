@@ -90,10 +90,19 @@ class FrameBuilder:
         self._undeclared: list[Declaration] = []
         self._slots = 0
 
+    def begin_chain(self) -> None:
+        """Name no predecessor in the next frame: another store never had it."""
+        self._previous_crc = 0
+
     @property
     def epoch(self) -> int:
         """Epoch of the frames built now."""
         return self._identity.epoch
+
+    @property
+    def undeclared(self) -> Sequence[Declaration]:
+        """What the frame built last declares."""
+        return self._undeclared
 
     def build(self, parts: Sequence[Part]) -> bytes:
         """Frame of the next sequence number with these parts, in order.

@@ -179,6 +179,7 @@ class Intake:
         if self._renew:
             self._renew = False
             self.builder.renew(await asyncio.to_thread(self._spool.renew))
+            self.builder.begin_chain()
         builder = self.builder
         try:
             frame = builder.build([waiting.part for waiting in taken])
@@ -191,7 +192,9 @@ class Intake:
                 await self._commit([waiting])
             return
         try:
-            await asyncio.to_thread(self._spool.append, builder.sequence, frame)
+            await asyncio.to_thread(
+                self._spool.append, builder.sequence, frame, tuple(builder.undeclared)
+            )
         except SpoolFull as error:
             _resolve(taken, SinkFull(str(error)))
             return

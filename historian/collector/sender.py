@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 
 from connectors.backoff import delays_s
 from connectors.connector import Clock
@@ -20,6 +21,7 @@ _BODY_BYTES_MAX = 4 << 20
 _TIMEOUT_S = 60.0
 _REFUSALS_MAX = 5  # times that one frame is offered before it is set aside
 _DELAY_MAX_S = 10.0
+_CHAIN_MAX = 100_000  # frames of one body at most, and some
 _HAS_IT = {"stored", "duplicate"}
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class Sender:
         self._incarnation = ZERO_ID
         self._body_bytes = _BODY_BYTES_MAX
         self._refusals = 0
+        self._sent_as: dict[int, int] = {}  # crc in the spool -> crc of what was sent instead
         self.frames_stored = 0
         self.frames_set_aside = 0
         self.failure = ""  # why the server does not take frames now
@@ -165,23 +168,42 @@ class Sender:
         self._body_bytes = max(1, sum(map(len, reading.frames)) // 2)
 
     def _addressed(self, frame: bytes) -> bytes:
-        """Give the frame as it is, or addressed to the store the server has now."""
+        """Give the frame as it is, or addressed to the store the server has now.
+
+        The address is under the frame's checksum, which the next frame names: where one was made
+        anew, the next one is, too, until an epoch begins its own chain.
+        """
         envelope = peek_envelope(frame)
-        if envelope.incarnation in {ZERO_ID, self._incarnation}:
+        if not envelope.previous_crc:
+            self._sent_as.clear()
+        before = self._sent_as.get(envelope.previous_crc, envelope.previous_crc)
+        same = before == envelope.previous_crc
+        if same and envelope.incarnation in {ZERO_ID, self._incarnation}:
             return frame
         held = decode_frame(frame)
-        return encode_frame(
+        declared = {one.slot: one for one in held.declarations}
+        if envelope.incarnation not in {ZERO_ID, self._incarnation}:
+            # The store may be from before the frames that declared these slots.
+            known = self._spool.declarations(envelope.epoch)
+            used = {section.slot for section in held.events}
+            used.update(slot for part in held.samples for slot in np.unique(part.slot).tolist())
+            declared |= {slot: known[slot] for slot in used - declared.keys() if slot in known}
+        made = encode_frame(
             incarnation=self._incarnation,
             producer_id=envelope.producer_id,
             epoch=envelope.epoch,
             sequence=envelope.sequence,
-            previous_crc=envelope.previous_crc,
+            previous_crc=before,
             flags=envelope.flags,
-            declarations=held.declarations,
+            declarations=[declared[slot] for slot in sorted(declared)],
             samples=held.samples,
             events=held.events,
             notices=held.notices,
         )
+        self._sent_as[envelope.crc] = peek_envelope(made).crc
+        while len(self._sent_as) > _CHAIN_MAX:
+            del self._sent_as[next(iter(self._sent_as))]
+        return made
 
     def _headers(self) -> dict[str, str]:
         token = self._token_file.read_text(encoding="utf-8").strip()

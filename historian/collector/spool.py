@@ -7,8 +7,10 @@ epoch and a new file, so a torn tail is only ever found behind what was promised
 
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from historian.collector.declared import Declared
 from historian.collector.gap import gap_frame
 from historian.collector.spool_files import (
     DAMAGED,
@@ -28,7 +30,7 @@ from historian.collector.spool_files import (
 )
 from storage_engine.errors import DiskError, LimitExceeded
 from storage_engine.filesystem import File, FileSystem
-from storage_engine.frame import peek_envelope
+from storage_engine.frame import Declaration, peek_envelope
 
 FILE_BYTES_MAX = 16 << 20
 _FILES_PER_SPOOL = 16
@@ -99,6 +101,8 @@ class Spool:
         self._recover()
         newest = max((f.last[0] for f in self._files), default=self.sent[0])
         self._identity = next_identity(fs, max(newest, self.sent[0]))
+        self._declared = Declared(fs)
+        self._declared.keep_only(self._epochs())
 
     @property
     def identity(self) -> Identity:
@@ -122,8 +126,19 @@ class Spool:
             self._identity = next_identity(self._fs, self._identity.epoch)
             return self._identity
 
-    def append(self, sequence: int, frame: bytes) -> None:
+    def declarations(self, epoch: int) -> Mapping[int, Declaration]:
+        """Slots declared in an epoch of which frames are left, whether or not theirs is sent."""
+        return self._declared.of(epoch)
+
+    def append(self, sequence: int, frame: bytes, declared: Sequence[Declaration] = ()) -> None:
         """Return when a frame of this epoch is on stable storage.
+
+        Parameters
+        ----------
+        sequence : int
+        frame : bytes
+        declared : sequence of Declaration
+            Those in it; kept until every frame of the epoch is at the server.
 
         Raises
         ------
@@ -136,6 +151,8 @@ class Spool:
             if self._failed is not None:
                 raise DiskError(f"cannot spool frame: got {self._failed}, want a working disk")
             self._make_room(len(frame))
+            if declared:
+                self._keep(declared)
             position = (self._identity.epoch, sequence)
             file = self._files[-1] if self._writing is not None else None
             if file is None or file.size >= self._file_bytes:
@@ -182,6 +199,11 @@ class Spool:
                 removed = True
             if removed:
                 write_sent(self._fs, self.sent)
+                self._declared.keep_only(self._epochs())
+
+    def _epochs(self) -> set[int]:
+        ends = {end[0] for file in self._files for end in (file.first, file.last)}
+        return ends | {self._identity.epoch}
 
     def set_aside(self, reading: Reading, reason: str) -> None:
         """Keep the first frame of a reading apart, because the server will never take it."""
@@ -198,6 +220,15 @@ class Spool:
             if self._failed is None:
                 write_sent(self._fs, self.sent)
             self._held.release()
+
+    def _keep(self, declared: Sequence[Declaration]) -> None:
+        try:
+            self._declared.add(self._identity, declared)
+        except DiskError as error:
+            if error.facts.get("operation") == "sync":
+                self._failed = str(error)
+                raise
+            raise SpoolFull(f"cannot spool frame: {error}") from error
 
     def _write(self, file: _SpoolFile, frame: bytes) -> None:
         writing = self._writing
