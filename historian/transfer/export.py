@@ -144,6 +144,7 @@ class Export:
         events = self._events()
         by_stream = self._write_groups(series, events)
         held = [year for years in by_stream.values() for year in years.values()]
+        self._check_rows(sum(year.rows for year in held))
         start, end = header["start_ns"], header["end_ns"]
         if end is None:
             end = max((year.last_ns + 1 for year in held), default=0)
@@ -166,6 +167,17 @@ class Export:
         settle(part, self._folder / NAME)
         self._journal.remove()
         return document
+
+    def _check_rows(self, digested: int) -> None:
+        """Files finished earlier hold what is read now, unless the store lost rows meanwhile."""
+        written = sum(piece.rows for piece in self._finished.values())
+        if written != digested:
+            raise Conflict(
+                f"cannot go on with the export: got {digested} rows, want {written} as written; "
+                "the store lost rows meanwhile, so begin anew in an empty folder",
+                got=digested,
+                want=written,
+            )
 
     def _done(self) -> Document:
         document = read_document(self._folder)
