@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
-
 from storage_engine.columns import Rows, join_rows
 from storage_engine.conflicts import find_conflicts
 from storage_engine.engine_core import EngineCore
 from storage_engine.engine_types import Appended
 from storage_engine.errors import EngineClosed, InvalidArgument
+from storage_engine.events import sort_events
 from storage_engine.frame import Frame, SlotKind
 from storage_engine.prepare import Prepared, prepare, record_prefix
 from storage_engine.producers import ProducerState, judge
@@ -18,6 +17,7 @@ from storage_engine.recovery import bind_record
 from storage_engine.sample import BoolArray, Column
 from storage_engine.state import Pending
 from storage_engine.streams import StreamInfo, get_stream
+from storage_engine.tombstones import without_erased
 from storage_engine.wal_record import RecordKind
 
 
@@ -231,24 +231,24 @@ class WriteSide(EngineCore):
         return known
 
     def _events_between(self, stream_id: int, start_ns: int, end_ns: int) -> Rows | None:
-        """Event rows of a window, those that are not durable yet among them."""
+        """Event rows of a window that are not deleted, those not durable yet among them."""
         with self._lock:
             info = get_stream(self._state.streams.by_id, stream_id)
             view, waiting = self._state.view(info), self._state.pending_events(stream_id)
-        window = Window(start_ns, end_ns)
-        rows = gather_events(self._reader, view, window)
-        if rows is not None and view.tombstones:
-            rows = visible_events(rows, view.tombstones, conflicts=True)
+            tombstones = [*view.tombstones, *self._state.pending_tombstones(stream_id)]
+        rows = gather_events(self._reader, view, Window(start_ns, end_ns))
         parts = [] if rows is None else [rows]
         for part in waiting:
             time = part.timestamp_ns
             inside = (time >= start_ns) & (time < end_ns)
             if inside.any():
                 parts.append(part.take(inside))
-        if len(parts) < 2:
-            return parts[0] if parts else None
-        joined = join_rows(parts)
-        return joined.take(np.argsort(joined.timestamp_ns, kind="stable"))
+        if not parts:
+            return None
+        found = sort_events(join_rows(parts))
+        if not tombstones:
+            return found
+        return visible_events(without_erased(found, tombstones), tombstones, conflicts=True)
 
     def wait_durable(self, lsn: int, timeout_s: float | None = None) -> bool:
         """Block, without the GIL, until everything up to ``lsn`` is durable.

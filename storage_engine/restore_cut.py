@@ -131,7 +131,8 @@ def cut_manifest(table: Table, lsn: int, *, at: str) -> Table:
         stays = (table["tombstone_lsn"] <= limit) | (table["tombstone_erase"] != 0)
         changed.append(table["tombstone_stream"][~stays])
         _keep_rows(cut, "tombstone_", stays)
-    series = np.isin(np.concatenate(changed), _series_of(table))
+    # A series may be younger than the arrays: then only the log tells of it.
+    series = ~np.isin(np.concatenate(changed), _event_streams_of(table))
     cut["stale_stream"] = np.unique(np.concatenate(changed)[series]).astype(np.uint32)
     if "facts" in table:
         facts: Mapping[str, object] = read_json(table, "facts", at=at)
@@ -144,6 +145,6 @@ def _keep_rows(table: Table, prefix: str, mask: BoolArray) -> None:
         table[name] = table[name][mask]
 
 
-def _series_of(table: Table) -> UInt32Array:
-    series = table["stream_kind"] == int(SlotKind.SERIES)
-    return np.asarray(table["stream_id"][series], np.uint32)
+def _event_streams_of(table: Table) -> UInt32Array:
+    events = table["stream_kind"] == int(SlotKind.EVENTS)
+    return np.asarray(table["stream_id"][events], np.uint32)

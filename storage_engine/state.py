@@ -278,11 +278,17 @@ class State:
     def pending_events(self, stream_id: int) -> list[Rows]:
         """Events of a stream that may not be durable yet."""
         return [
-            part.rows
+            stamped(part, pending.lsn * 2).rows
             for pending in self.pending
             for part in pending.events
             if part.stream_id == stream_id
         ]
+
+    def pending_tombstones(self, stream_id: int) -> list[Tombstone]:
+        """Deletions and erasures of a stream that may not be durable yet."""
+        changes = (one for one in self.pending if isinstance(one, PendingChange))
+        found = (one.change.tombstone(one.lsn) for one in changes)
+        return [stone for stone in found if stone is not None and stone.stream_id == stream_id]
 
     def view(self, info: StreamInfo) -> View:
         """Places that hold rows of a stream now."""
