@@ -4,6 +4,7 @@ import argparse
 
 from benchmarks import harness
 from benchmarks.system import (
+    bench_backup,
     bench_http,
     bench_ingest,
     bench_late_data,
@@ -13,6 +14,7 @@ from benchmarks.system import (
 
 BENCHES = {
     "ingest": bench_ingest.run,
+    "backup": bench_backup.run,
     "http": bench_http.run,
     "memory": bench_memory.run,
     "late": bench_late_data.run,
