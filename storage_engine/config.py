@@ -19,6 +19,9 @@ class EngineConfig:
     head_bytes_max : int
         Rows in memory that are not in segments yet. While a full head is being flushed a second
         one takes what arrives, so memory for heads is at most twice this.
+    open_heads_max : int
+        Full heads that opening a store leaves in memory for the first flush, so that it is open
+        soon; a log with more rows is flushed while it is read.
     wal_file_bytes : int
         Size of one log file.
     wal_bytes_max : int
@@ -58,6 +61,7 @@ class EngineConfig:
     """
 
     head_bytes_max: int = 64 * MEBIBYTE
+    open_heads_max: int = 8
     wal_file_bytes: int = 64 * MEBIBYTE
     wal_bytes_max: int = 256 * MEBIBYTE
     wal_pending_bytes_max: int = 32 * MEBIBYTE

@@ -94,9 +94,9 @@ class EngineCore:
             self._found.add(finding.path, finding.offset, finding.what)
 
     def _make_room_at_open(self, rows: int, size_bytes: int) -> None:
-        """Flush while replaying, so that a long log does not need much memory."""
+        """Leave full heads to the first flush, or flush while replaying when there are many."""
         self._state.make_room(rows, size_bytes, frozen_max=_UNBOUNDED)
-        if self._state.frozen and not self._read_only:
+        if len(self._state.frozen) > self._config.open_heads_max and not self._read_only:
             try:
                 self._flusher.flush_frozen()
             except DiskError:

@@ -172,7 +172,7 @@ class _Replay:
         pieces = list(_scan(data, file_seed(number)))
         good = [p for p in pieces if isinstance(p, RecordHeader)]
         found.used_bytes = max((p.end for p in good), default=FILE_HEADER_BYTES)
-        found.blank_tail = len(data.rstrip(b"\0")) <= found.used_bytes
+        found.blank_tail = data.count(0, found.used_bytes) == len(data) - found.used_bytes
         if header is None:
             lsns = (p.lsn for p in good if p.kind != KIND_DURABLE)
             found.first_lsn = next(lsns, found.first_lsn)
