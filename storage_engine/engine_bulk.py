@@ -182,6 +182,24 @@ class BulkSide(ChangeSide):
             return None
         return min(int(part.min()) for part in held), max(int(part.max()) for part in held)
 
+    def settled_lsn(self) -> int:
+        """Return the last durable lsn, when no import is between its lsn and its commit.
+
+        What is known at it never changes again, save by erasure and expiry. Waits for a commit,
+        or another change of segments, that is under way.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        EngineClosed
+        """
+        with self._upkeep_lock:
+            self._check_open("find settled lsn")
+            return self.durable_lsn
+
     def import_position(self, job: str) -> object | None:
         """Where a job goes on, as its last commit said; None for one that is not known."""
         return self._import_places().get(job)

@@ -203,7 +203,7 @@ class Export:
             header = {
                 "request": asked,
                 "incarnation": self._engine.incarnation.hex(),
-                "known_at_lsn": self._engine.durable_lsn if lsn is None else lsn,
+                "known_at_lsn": self._engine.settled_lsn() if lsn is None else lsn,
                 "created_ns": self._store.clock.now_ns(),
                 "start_ns": self._request.start_ns,
                 "end_ns": self._request.end_ns,

@@ -1,6 +1,7 @@
 """Import past the log: against the plain model, by the rules of revisions and tombstones."""
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +198,26 @@ def test_the_extent_of_a_stream_covers_head_and_segments(store):
     assert store.engine.extent(1) == (5, now)
     assert store.engine.extent(2) is None
     assert store.engine.extent(3) == (7, 7)
+
+
+def test_a_settled_lsn_waits_for_a_commit_under_way(store):
+    """An import that has its lsn and not its commit would change what is known at it."""
+    asked, found = threading.Event(), []
+
+    def ask():
+        asked.set()
+        found.append(store.engine.settled_lsn())
+
+    asker = threading.Thread(target=ask)
+
+    def pace(size):
+        if not asked.is_set():
+            asker.start()
+            asked.wait()
+            asker.join(0.05)
+            assert found == []
+
+    lsn = store.engine.bulk_import("job", 1, parts_of([(1, 5, 0, 1.0)]), pace=pace)
+    asker.join()
+
+    assert found == [lsn]
