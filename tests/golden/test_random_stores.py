@@ -97,7 +97,7 @@ def play(story: Story, step: tuple[Any, ...]) -> None:
             story.deliver_again()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(workload=st.lists(steps, min_size=4, max_size=16))
 def test_three_ways_to_the_same_rows(workload):
     """At four lsns of the history, while the store is still open for writing."""
