@@ -15,7 +15,7 @@ import numpy as np
 
 from storage_engine.columns import Rows
 from storage_engine.engine_core import TIME_MIN, EngineCore
-from storage_engine.errors import CorruptData
+from storage_engine.errors import CorruptData, InvalidArgument
 from storage_engine.expiry import (
     ExpiryReport,
     Ledger,
@@ -335,10 +335,10 @@ class RetentionSide(EngineCore):
                 continue
             try:
                 self._flusher.replace([c.info.id for c in group], added, facts=facts)
-            except BaseException:
+            except InvalidArgument:
                 self._give_up(added)
                 raise
-            finally:
+            finally:  # after a failed commit the files stay: a generation on disk may name them
                 self._state.live.release([info.id for info in added])
         if not going:
             self._store_age(facts)

@@ -95,6 +95,34 @@ def test_a_disk_that_refuses_ends_the_run_and_loses_nothing(number):
     raise AssertionError("the run never got through")
 
 
+@pytest.mark.parametrize("what", ["rename", "sync directory", "sync"])
+def test_power_goes_right_after_a_disk_refused(what):
+    """A commit that failed may have reached the disk: what it names must be there then."""
+    for step in range(12):
+        plant, rules, pins = expiring()
+        calls = {"left": step}
+
+        def fault(operation, path, calls=calls):
+            if operation != what or "wal" in path:
+                return None
+            calls["left"] -= 1
+            return errno.EIO if calls["left"] == -1 else None
+
+        plant.fs.fault = fault
+        with contextlib.suppress(DiskError):
+            plant.expire(rules, pins)
+        plant.fs.fault = None
+        for told, disk in plant.fs.crash_states(plant.fs.position, limit=4):
+            engine = Engine.open(disk, CONFIG, plant.clock)
+            assert [] == engine.findings(), (step, told)
+            assert 15 == len(plant.times(B, engine)), (step, told)
+            found = plant.times(A, engine)
+            assert [t for t in found if t >= NOW - DAY_NS][-6:], (step, told)
+            kept = {NOW - 3 * DAY_NS, NOW - 3 * DAY_NS + SECOND_NS}
+            assert kept <= set(found), (step, told)
+            engine.close()
+
+
 OFFSETS = [0, 1, DAY_NS, 2 * DAY_NS, 5 * DAY_NS, 40 * DAY_NS, 100 * DAY_NS, 900 * DAY_NS]
 TIMES = [NOW - back + k * SECOND_NS for back in OFFSETS for k in range(3)]
 sample_rows = st.lists(
