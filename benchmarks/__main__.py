@@ -4,16 +4,20 @@ import argparse
 
 from benchmarks import harness
 from benchmarks.system import (
+    bench_ack,
     bench_backup,
     bench_http,
     bench_ingest,
     bench_late_data,
     bench_memory,
+    bench_open,
     bench_transfer,
 )
 
 BENCHES = {
     "ingest": bench_ingest.run,
+    "ack": bench_ack.run,
+    "open": bench_open.run,
     "backup": bench_backup.run,
     "http": bench_http.run,
     "memory": bench_memory.run,

@@ -19,6 +19,8 @@ from storage_engine.engine_erasure import Erasure
 from storage_engine.sample import EventColumns
 from storage_engine.streams import Duplicates
 
+__all__ = ["Changes", "Target", "Verb"]
+
 _WINDOW = (-(2**63), 2**63 - 1)
 _log = structlog.get_logger("historian.changes")
 

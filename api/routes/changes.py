@@ -23,9 +23,8 @@ from api.security import (
 )
 from api.serialize import json_response, plain_json
 from api.times import parse_time, time_json
-from historian.changes import Target
+from historian.changes import Target, Verb
 from historian.ingest_receipts import SeriesInput
-from storage_engine.changes import Verb
 from storage_engine.sample import ValueType
 
 _SAMPLES = ("tag", "time", "value", "quality")

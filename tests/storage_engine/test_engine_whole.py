@@ -1,5 +1,6 @@
-"""The whole engine against the plain model: everything of test_engine_model, and everything that
-changes files: compaction, expiry, imports, backup and restore to a moment, in any order.
+"""The whole engine against the plain model: whatever changes rows, whatever changes files.
+
+Everything of test_engine_model, and compaction, expiry, imports, backup and restore to a moment.
 """
 
 import sys
@@ -112,6 +113,9 @@ class WholeMachine(EngineMachine):
     @rule()
     def expire(self) -> None:
         """Only rows of the class and older than its age may go, and a time goes as a whole."""
+        state = self.engine.producer(b"p" * 16)
+        if state is not None:  # so that a time goes as a whole
+            self.engine.wait_durable(state.lsn)
         self.engine.flush()
         classes = {s: self.engine.streams()[s].retention_class for s in self.slots.values()}
         now = self.clock.time_ns
