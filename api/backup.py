@@ -1,10 +1,12 @@
 """Work on backups from the command line: by the server that holds the store, else on the files."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+import structlog
 
 from api.client import ANSWER_S, CONNECT_S, answer, reachable, token_of
 from api.console import CommandFailed, err, say
@@ -47,6 +49,8 @@ def run_job(
         It was refused, or failed.
     """
     clock = SystemClock()
+    # The answer goes to stdout, alone.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if url is None and here is not None:
         try:
             historian = Historian.open(config, clock)

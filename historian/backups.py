@@ -263,7 +263,7 @@ class Backups:
         try:
             job.report = work(job)
             state = "done"
-            _log.info(f"backup {job.verb}", name=job.name, report=job.report)
+            _log.info(f"backup {job.verb}", name=job.name)
         except EngineClosed as error:
             state = "aborted" if job.ending.is_set() else "failed"
             job.error = str(error)

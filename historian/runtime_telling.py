@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from historian.backups import Backups
 from historian.catalog import Catalog
 from historian.config import HistorianConfig
 from historian.errors import NotReady
@@ -36,6 +37,7 @@ class Telling:
     config: HistorianConfig
     read_only: bool
     catalog: Catalog
+    backups: Backups
     genealogy: Genealogy
     ingest: Ingest
     retention: Retention
@@ -104,6 +106,7 @@ class Telling:
             "maintenance": {"trouble": self._maintenance.trouble},
             "compaction": self._compaction.health(),
             "retention": self.retention.health(),
+            "backups": self.backups.health(),
             "children": self._children.health(),
         }
 

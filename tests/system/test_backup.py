@@ -275,7 +275,10 @@ def test_deleting_keeps_the_others(story, tmp_path):
     """By command line, without a server; and over HTTP what is not there is 404."""
     home, _, _, _, _ = story
     config = str(home / "historian.toml")
-    command("backup", "create", "four", "--kind", "incremental", "-c", config, home=home)
+    told = command(
+        "backup", "create", "four", "--kind", "incremental", "--json", "-c", config, home=home
+    )
+    assert "four" == json.loads(told)["name"]
     command("backup", "delete", "one", "-c", config, home=home)
 
     assert [False, True] == [(home / "backups" / name).exists() for name in ("one", "two")]
