@@ -301,7 +301,8 @@ class Story:
         rules = {retention_class: Rule(age_ns=age_ns)}
         report = self.engine.expire(rules, [pin], now_ns=now, uptime_ns=now, share=1)
         assert report.dropped or report.rewritten or not self.strict, "there are rows to let go"
-        if not report.damaged:  # what could not be read is left alone, and said so
+        if not report.damaged and not self.engine.findings():  # else left alone, and said so
+            self.promise()
             expiry.done = self.position()
 
     def look(self) -> None:

@@ -65,21 +65,21 @@ def _rows(story: Story, rng: random.Random, day: int) -> tuple[list[SampleRow], 
     at = story.clock.time_ns - (200 + day) * DAY_NS
     samples = [
         SampleRow(FLOATS, ValueType.FLOAT64, at + k * 10**9, rng.gauss(0, 1), k % 3 << 30)
-        for k in range(600)
+        for k in range(1500)
     ]
     samples += [
-        SampleRow(BLOBS, ValueType.BYTES, at + k * 10**9, rng.randbytes(60)) for k in range(120)
+        SampleRow(BLOBS, ValueType.BYTES, at + k * 10**9, rng.randbytes(60)) for k in range(300)
     ]
     samples += [
         SampleRow(STATES, ValueType.SYMBOL, at + k * 10**9, rng.choice(["run", "stop", None]))
-        for k in range(80)
+        for k in range(200)
     ]
     samples += [
-        SampleRow(COUNTS, ValueType.INT64, at + k * 10**9, rng.getrandbits(62)) for k in range(80)
+        SampleRow(COUNTS, ValueType.INT64, at + k * 10**9, rng.getrandbits(62)) for k in range(200)
     ]
     events = [
         EventRow(EVENTS, at + k * 10**9, rng.randbytes(16), (f"unit {rng.random()}", k / 7))
-        for k in range(40)
+        for k in range(100)
     ]
     return samples, events
 
