@@ -111,12 +111,38 @@ def restore_backup(
     InvalidArgument
         No such backup, a directory that holds something, or a moment behind the backup.
     CorruptData
-        The facts, or every generation of the manifest, cannot be read.
+        The facts cannot be read.
     EngineClosed
         ``pace`` gave up; nothing is left.
     UnsupportedFormat, DiskError
     """
     facts = read_facts(repository, name)
+    begun = _begin(target, directory)
+    try:
+        write_file(target, f"{begun}/{MARKER}", b'{"whole":false}\n')
+        target.sync_directory(begun)
+        making = _Making(
+            facts,
+            Below(repository, facts.engine_path),
+            Below(target, f"{begun}/{ENGINE}"),
+            config=config,
+            clock=clock,
+            pace=pace,
+        )
+        restored = making.run(making.lsn_of(to_lsn, to_ns))
+        damage = () if attach is None else attach(begun, facts)
+        restored = replace(restored, damage=(*restored.damage, *damage))
+        _finish(target, begun, directory, restored)
+    except DiskError:
+        raise  # the medium may refuse to remove, too; the next restore does it
+    except BaseException:
+        remove_tree(target, begun)
+        raise
+    return restored
+
+
+def _begin(target: TreeFileSystem, directory: str) -> str:
+    """Make the directory for the time being; what an interrupted restore left of it goes."""
     if target.exists(directory) and (not target.is_directory(directory) or target.list(directory)):
         raise InvalidArgument(
             f"cannot restore: got {directory!r} that holds something, want a directory that is "
@@ -131,28 +157,7 @@ def restore_backup(
             )
         remove_tree(target, begun)
     target.make_directories(begun)
-    try:
-        write_file(target, f"{begun}/{MARKER}", b'{"whole":false}\n')
-        target.sync_directory(begun)
-        making = _Making(
-            facts,
-            Below(repository, facts.engine_path),
-            Below(target, f"{begun}/{ENGINE}"),
-            config=config,
-            clock=clock,
-            pace=pace,
-        )
-        restored = making.run(making.lsn_of(to_lsn, to_ns))
-        if attach is not None:
-            damage = (*restored.damage, *attach(begun, facts))
-            restored = replace(restored, damage=damage)
-        _finish(target, begun, directory, restored)
-    except DiskError:
-        raise  # the medium may refuse to remove, too; the next restore does it
-    except BaseException:
-        remove_tree(target, begun)
-        raise
-    return restored
+    return begun
 
 
 def _finish(target: TreeFileSystem, begun: str, directory: str, restored: Restored) -> None:
