@@ -298,7 +298,8 @@ class Flusher:
         """Remove generations and segments that nothing names any more; failing costs space only."""
         try:
             kept = {manifest.generation for manifest in self._kept}
-            old = [g for g in generations(self._fs) if g < min(kept)]
+            # One above a kept one is the rest of a commit that failed: it names what may be gone.
+            old = [g for g in generations(self._fs) if g not in kept]
             for generation in old:
                 self._fs.remove(f"{DIRECTORY}/{generation:016x}")
             if old:
