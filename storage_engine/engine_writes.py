@@ -176,12 +176,13 @@ class WriteSide(EngineCore):
             return Appended(arrival.lsn, True, 0, False, ())
         self._check_space()
         bindings = state.producers.bindings(envelope.producer_id, envelope.epoch)
+        version = bindings.version
         prepared = prepare(frame, rejected, state.streams, bindings)
         if not prepared.events:
-            return self._append(frame, rejected, prepared)
+            return self._append(frame, rejected, prepared, version)
         with self._events_lock:
             conflicts = find_conflicts(prepared, self._newest_event, self._events_between)
-            appended = self._append(frame, rejected, prepared)
+            appended = self._append(frame, rejected, prepared, version)
             return Appended(
                 appended.lsn,
                 appended.duplicate,
@@ -190,7 +191,9 @@ class WriteSide(EngineCore):
                 () if appended.duplicate else conflicts,
             )
 
-    def _append(self, frame: Frame, rejected: BoolArray | None, prepared: Prepared) -> Appended:
+    def _append(
+        self, frame: Frame, rejected: BoolArray | None, prepared: Prepared, version: int
+    ) -> Appended:
         envelope, state = frame.envelope, self._state
         with self._lock:
             self._check_writable("append frame")
@@ -198,6 +201,10 @@ class WriteSide(EngineCore):
             if arrival.duplicate:
                 return Appended(arrival.lsn, True, 0, False, ())
             self._drain()
+            bindings = state.producers.bindings(envelope.producer_id, envelope.epoch)
+            if bindings.version != version:
+                # Bound anew meanwhile: a replay maps the frame by what stands before it in the log.
+                prepared = prepare(frame, rejected, state.streams, bindings)
             state.make_room(prepared.rows, prepared.size_bytes, frozen_max=1)
             now_ns = self._record_time()
             parts = [record_prefix(rejected), frame.raw]

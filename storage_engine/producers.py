@@ -69,16 +69,21 @@ def judge(state: ProducerState | None, envelope: Envelope) -> Arrival:
 
 @dataclass(slots=True)
 class Bindings:
-    """Slots of one producer's epoch: a dense table, so that mapping a frame is one lookup."""
+    """Slots of one producer's epoch: a dense table, so that mapping a frame is one lookup.
+
+    ``version`` grows with every change.
+    """
 
     epoch: int
     streams: UInt32Array = field(default_factory=lambda: np.zeros(16, np.uint32))
     sparse: dict[int, int] = field(default_factory=dict)
+    version: int = 0
 
     _DENSE_MAX = 1 << 20
 
     def put(self, slots: Mapping[int, int]) -> None:
         """Bind slots to streams."""
+        self.version += 1
         dense = {slot: stream for slot, stream in slots.items() if slot < self._DENSE_MAX}
         self.sparse |= {s: stream for s, stream in slots.items() if s >= self._DENSE_MAX}
         if not dense:

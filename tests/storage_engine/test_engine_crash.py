@@ -11,6 +11,7 @@ from storage_engine.engine import Engine
 from storage_engine.errors import StorageError
 from storage_engine.flushing import Flusher
 from storage_engine.frame import FLAG_OBSERVED, SlotKind
+from storage_engine.prepare import prepare
 from storage_engine.recording import RecordingFile, RecordingFileSystem
 from storage_engine.sample import Column, ValueType
 from storage_engine.state import Frozen, State
@@ -56,7 +57,7 @@ class Story:
         self.slots: dict[int, int] = {}
 
     def create(self, slot: int, value_type: ValueType | None) -> None:
-        uuid = bytes([slot + 1]) * 16
+        uuid = bytes([slot + 1, len(self.created)]) * 8
         kind = SlotKind.EVENTS if value_type is None else SlotKind.SERIES
         columns = EVENT_COLUMNS if value_type is None else (Column("value", value_type),)
         self.slots[slot] = self.engine.create_stream(uuid, kind, columns)
@@ -299,3 +300,29 @@ def test_a_disk_that_refuses_from_any_call_on_costs_nothing_acknowledged(
         else:
             check(story, fs, f"call {number}")
     assert refused > 20
+
+
+def test_a_slot_bound_anew_beside_an_append_means_the_same_after_a_cut(monkeypatch) -> None:
+    """A replay maps a frame by the log's order, so the append has to do so, too."""
+    fs = RecordingFileSystem()
+    story = Story(fs)
+    story.create(0, ValueType.FLOAT64)
+    old = story.slots[0]
+    story.create(0, ValueType.FLOAT64)
+    story.engine.bind(PRODUCER, 1, {0: old})
+
+    def meanwhile(*arguments):
+        prepared = prepare(*arguments)
+        story.engine.bind(PRODUCER, 1, story.slots)
+        return prepared
+
+    monkeypatch.setattr("storage_engine.engine_writes.prepare", meanwhile)
+    row = SampleRow(0, ValueType.FLOAT64, 7, 1.5)
+    story.engine.wait_durable(story.engine.append(story.producer.frame([row])).lsn)
+    monkeypatch.undo()
+    before = [len(story.engine.read(one, *EVERYTHING)) for one in (old, story.slots[0])]
+    story.reopen()
+
+    after = [len(story.engine.read(one, *EVERYTHING)) for one in (old, story.slots[0])]
+    assert 1 == sum(before)
+    assert before == after
