@@ -44,10 +44,10 @@ debug: $(VENV)/.tested-with
 	$(BIN)/python -m pytest -m "not slow" tests/storage_engine
 	$(BIN)/python setup.py -q build_ext --inplace --force
 
-# Parts that tests use when they are there: a broker and a browser. Without them the embedded
-# broker is used, and the page tests say what is missing.
+# Parts that tests use when they are there: a broker, a browser, strace. Without them the embedded
+# broker is used, and the tests of pages and of system calls say what is missing.
 system:
-	@for p in mosquitto chromium; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@for p in mosquitto chromium strace; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    (apt-get update -q && apt-get install -y -q --no-install-recommends $$missing) >/dev/null 2>&1 \

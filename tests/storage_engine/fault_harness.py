@@ -146,7 +146,7 @@ def fail_every_call(
     refused = 0
     for number in numbers:
         refused += fail_call(steps, number, code, calls=calls, once=once)
-    assert refused > 0, "no failure was felt"
+    assert refused > 0 or set(calls) <= READS, "no failure was felt"
     return len(numbers)
 
 
