@@ -126,7 +126,10 @@ def _array(pa: Any, column: ColumnData) -> Any:
 
 
 def _encoded(value: object) -> bytes | None:
-    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value  # type: ignore[return-value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    assert value is None or isinstance(value, bytes), "a string column"
+    return value
 
 
 def read_arrow(path: Path, *, skip: int = 0) -> Iterator[RawChunk]:
