@@ -59,9 +59,9 @@ def _rebind_unseen(story: Story) -> None:
     story.mixed(wait=False)
     alike = story.engine.streams()[old].columns
     infos = story.engine.streams().values()
-    other = next(info.id for info in infos if info.id != old and info.columns == alike)
-    story.slots = {**story.slots, FLOATS: other}
-    story.bind({FLOATS: other})
+    others = [info.id for info in infos if info.id != old and info.columns == alike]
+    story.slots = {**story.slots, FLOATS: min(others, default=old)}
+    story.bind({FLOATS: story.slots[FLOATS]})
     story.mixed(wait=False)
 
 

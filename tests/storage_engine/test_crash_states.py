@@ -76,7 +76,7 @@ def test_a_cut_while_recovering_changes_nothing():
 @pytest.mark.timeout(1800)
 def test_three_cuts_while_recovering_change_nothing(record_property):
     """A cut while recovering from a cut while recovering from a cut."""
-    checked = cuts_in_recovery(parts=29, limit=3, depth=3)
+    checked = cuts_in_recovery(parts=13, limit=3, depth=3)
 
     record_property("states", checked.told())
     print(checked.told())
