@@ -26,6 +26,7 @@ from storage_engine.streams import StreamInfo, schema_columns
 from storage_engine.table import Table, encode_table, json_column
 
 _ALIGN = 8
+_SYNC_BYTES = 2 << 20
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ class SegmentWriter:
             fs.remove(self._path + ".new")
         self._file = fs.create(self._path + ".new")
         self._offset = 0
+        self._synced = 0
         try:
             self._put(Edge(incarnation, segment_id, EDGE_BYTES).encode(HEADER_MAGIC))
         except DiskError:
@@ -94,6 +96,9 @@ class SegmentWriter:
     def _put(self, data: bytes) -> None:
         self._file.append(data)
         self._offset += len(data)
+        if self._offset - self._synced >= _SYNC_BYTES:
+            self._file.sync()  # little at a time: the log on the same disk syncs in between
+            self._synced = self._offset
 
     def add(self, stream: UInt32Array, rows: Rows) -> None:
         """Write one block.
