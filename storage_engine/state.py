@@ -231,8 +231,9 @@ class State:
         self.newest.grow(end)
         for part in prepared.samples:
             head.append_samples(part, stamp, self.newest, end)
-            reached = self.tombstones.reach(part.stream, part.timestamp_ns)
-            self.newest.mark_stale(reached.tolist())
+            if self.tombstones:
+                reached = self.tombstones.reach(part.stream, part.timestamp_ns)
+                self.newest.mark_stale(reached.tolist())
         for events in prepared.events:
             head.append_events(stamped(events, stamp))
         if head.oldest_ns is None and (prepared.samples or prepared.events):

@@ -4,6 +4,7 @@ Reads only: the read-only engine replays with it, too.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from storage_engine.checksum import crc32c
@@ -28,6 +29,7 @@ from storage_engine.wal_record import (
 )
 
 _READ_BYTES = 65536
+_AHEAD_BYTES = 4 << 20  # smaller files are read when their turn comes
 _SCAN_FACTOR = 8  # bodies checked while looking for the next sound record, in file sizes
 
 
@@ -120,14 +122,16 @@ class _Replay:
         self.start = start_lsn
         self.last = start_lsn
         self.result = Replayed(last_lsn=start_lsn, proven_lsn=start_lsn)
+        self.waiting: dict[str, Future[bytes]] = {}
 
     def run(self) -> Replayed:
         names = self.fs.list(self.directory)
         numbers = sorted(n for n in map(file_number, names) if n is not None)
         headers = {n: self.header(n) for n in numbers}
-        for i, number in enumerate(numbers):
-            later = [h for h in (headers[n] for n in numbers[i + 1 :]) if h]
-            self.file(number, headers[number], later[0].first_lsn if later else None)
+        with ThreadPoolExecutor(1) as pool:
+            for i, number in enumerate(numbers):
+                later = [h for h in (headers[n] for n in numbers[i + 1 :]) if h]
+                self.file(number, headers[number], later[0].first_lsn if later else None, pool)
         result = self.result
         result.last_lsn = max(self.last, result.proven_lsn)
         result.unproven = [r for r in result.unproven if r.lsn > result.proven_lsn]
@@ -153,7 +157,19 @@ class _Replay:
         self.result.findings.append(Finding(path, 0, what, FILE_HEADER_BYTES))
         return None
 
-    def file(self, number: int, header: FileHeader | None, next_first: int | None) -> None:
+    def ahead(self, number: int, pool: ThreadPoolExecutor) -> None:
+        """Let a large file be read while the one before it is replayed."""
+        path = self.path(number)
+        if self.fs.exists(path) and self.fs.size(path) >= _AHEAD_BYTES:
+            self.waiting[path] = pool.submit(self.read, path, self.fs.size(path))
+
+    def file(
+        self,
+        number: int,
+        header: FileHeader | None,
+        next_first: int | None,
+        pool: ThreadPoolExecutor,
+    ) -> None:
         """Replay one file, which answers for the lsns before ``next_first`` (None: the last)."""
         path = self.path(number)
         size = self.fs.size(path)
@@ -168,7 +184,8 @@ class _Replay:
             # Its space was taken and synced before its name was: no power cut does this.
             what = f"file ends at {size} of {header.size_bytes} bytes; what it held there is lost"
             self.result.findings.append(Finding(path, size, what))
-        data = self.read(path, size)
+        data = self.waiting.pop(path).result() if path in self.waiting else self.read(path, size)
+        self.ahead(number + 1, pool)
         pieces = list(_scan(data, file_seed(number)))
         good = [p for p in pieces if isinstance(p, RecordHeader)]
         found.used_bytes = max((p.end for p in good), default=FILE_HEADER_BYTES)

@@ -78,32 +78,43 @@ def fill(home: Path, rows: int, log_bytes: int) -> None:
 
 def filled(home: Path, rows: int, log_bytes: int) -> tuple[int, int]:
     """Frames and bytes that a killed writer left in the log."""
-    call = f"fill(Path({str(home)!r}), {rows}, {log_bytes})"
-    code = f"from benchmarks.system.bench_open import *; {call}"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    done = called(f"fill(Path({str(home)!r}), {rows}, {log_bytes})")
     assert done.returncode == -signal.SIGKILL, done.returncode
     frames, size = done.stdout.split()
     return int(frames), int(size)
 
 
+def opened(home: Path, frames: int, rows: int) -> None:
+    """Open a store, check that every row is readable, and say how many seconds it took."""
+    start = time.perf_counter()
+    engine = Engine.open(RealFileSystem(home), EngineConfig(), SystemClock())
+    seconds = time.perf_counter() - start
+    state = engine.producer(PRODUCER)
+    stats = engine.stats()
+    assert state is not None, "the producer is known"
+    assert state.sequence == frames, "every frame came back"
+    assert stats.head_rows + stats.segment_rows == frames * rows, "every row came back"
+    assert not engine.findings(), "a kill is no damage"
+    engine.close()
+    sys.stdout.write(f"{seconds}\n")
+
+
 def opening(base: Path, frames: int, rows: int, size: int) -> float:
-    """Seconds per GiB of log to open a copy and have every row readable."""
+    """Seconds per GiB of log to open a copy in a fresh process."""
     home = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         shutil.copytree(base, home / "store")
-        start = time.perf_counter()
-        engine = Engine.open(RealFileSystem(home / "store"), EngineConfig(), SystemClock())
-        seconds = time.perf_counter() - start
-        state = engine.producer(PRODUCER)
-        stats = engine.stats()
-        assert state is not None, "the producer is known"
-        assert state.sequence == frames, "every frame came back"
-        assert stats.head_rows + stats.segment_rows == frames * rows, "every row came back"
-        assert not engine.findings(), "a kill is no damage"
-        engine.close()
-        return seconds / (size / GIBIBYTE)
+        done = called(f"opened(Path({str(home / 'store')!r}), {frames}, {rows})")
+        assert done.returncode == 0, done.stdout
+        return float(done.stdout) / (size / GIBIBYTE)
     finally:
         shutil.rmtree(home)
+
+
+def called(call: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run a function of this module in a process of its own."""
+    code = f"from benchmarks.system.bench_open import *; {call}"
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
 
 
 def reading(base: Path, size: int) -> float:
@@ -134,7 +145,7 @@ def run(small: bool) -> list[harness.Figure]:
         finally:
             shutil.rmtree(home)
         conditions = {
-            "boundary": "in process, Engine.open until it returns",
+            "boundary": "Engine.open until it returns, a fresh process each time",
             "data": f"{frames} frames of {rows} samples, {TAGS} tags, {size} bytes of log",
             "warm or cold": "files in page cache",
             "log": "as long as wal_bytes_max lets it grow; full heads are left to the first flush",
