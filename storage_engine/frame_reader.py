@@ -254,8 +254,8 @@ class _Body:
 
     def times(self, reader: Reader, count: int) -> Any:
         time = reader.array(_I8, count)
-        self.low.append(int(time.min()))
-        self.high.append(int(time.max()))
+        self.low.append(int(np.minimum.reduce(time)))
+        self.high.append(int(np.maximum.reduce(time)))
         self.rows += count
         return time
 

@@ -27,6 +27,8 @@ ROW_BYTES = 8 + 8 + 8 + 4 + 4 + 4 + 1
 _NOWHERE = 2**32 - 1
 _TEXT_BYTES = 120  # an interned string beside its characters: object, list and dict entries
 _EVENT_BYTES = 64
+_ONES = np.ones(4096, np.bool_)
+_ONES.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class Head:
             Every stream id is below it.
         """
         rows = len(part.timestamp_ns)
-        valid = np.ones(rows, np.bool_) if part.value.valid is None else part.value.valid
+        valid = _ones(rows) if part.value.valid is None else part.value.valid
         if part.type in STRINGS:
             texts = part.value.value.tolist()
             if part.value.valid is not None:
@@ -240,6 +242,10 @@ class Head:
         order = np.arange(rows)
         order[where] = where[np.lexsort((stamp[where], time[where], stream[where]))]
         return stream, _rows_of(out, order, value_type, self.texts)
+
+
+def _ones(rows: int) -> BoolArray:
+    return _ONES[:rows] if rows <= len(_ONES) else np.ones(rows, np.bool_)
 
 
 def _rows_of(

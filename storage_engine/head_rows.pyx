@@ -83,7 +83,7 @@ cdef class RowLog:
         cdef uint64_t[::1] newest_stamp = newest.stamp
         cdef uint32_t[::1] newest_quality = newest.quality
         cdef uint8_t[::1] newest_flags = newest.flags
-        if np.max(np.asarray(stream)) >= min(streams, newest_time.shape[0]):
+        if np.maximum.reduce(np.asarray(stream)) >= min(streams, newest_time.shape[0]):
             raise InvalidArgument("cannot append to the head: stream id beyond the table")
         cdef lh_head_newest table
         table.time, table.cell, table.stamp = &newest_time[0], &newest_cell[0], &newest_stamp[0]

@@ -112,11 +112,12 @@ def prepare(
         When the mask has another length, or a row that is not masked belongs to no stream or to
         one of another type.
     """
-    total = sum(map(len, frame.samples)) + sum(map(len, frame.events))
-    if rejected is not None and len(rejected) != total:
-        raise InvalidArgument(
-            f"cannot append frame: got a mask of {len(rejected)} rows, want {total}"
-        )
+    if rejected is not None:
+        total = sum(map(len, frame.samples)) + sum(map(len, frame.events))
+        if len(rejected) != total:
+            raise InvalidArgument(
+                f"cannot append frame: got a mask of {len(rejected)} rows, want {total}"
+            )
     samples: list[SampleRows] = []
     events: list[EventRows] = []
     numbers: list[tuple[int, ...]] = []
@@ -151,7 +152,7 @@ def _samples(
         value = take_column(value, keep)
     stream = bindings.lookup(slot)
     wrong = streams.types[stream] != int(value.type)
-    if wrong.any():
+    if np.count_nonzero(wrong):
         row = int(np.flatnonzero(wrong)[0])
         bound = int(stream[row])
         have = int(streams.types[bound])

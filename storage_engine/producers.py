@@ -101,7 +101,7 @@ class Bindings:
             found = (self.get(one) for one in slot.tolist())
             return np.fromiter(found, np.uint32, len(slot))
         table = self.streams
-        if len(slot) and int(slot.max()) >= len(table):
+        if len(slot) and int(np.maximum.reduce(slot)) >= len(table):
             inside = slot < len(table)
             return np.where(inside, table[np.where(inside, slot, 0)], np.uint32(0))
         return table[slot]
