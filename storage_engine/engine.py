@@ -10,9 +10,7 @@ from typing import Self
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
 from storage_engine.engine_backup import BackupSide
-from storage_engine.engine_bulk import BulkSide
 from storage_engine.engine_erasure import ErasureSide
-from storage_engine.engine_reads import ReadSide
 from storage_engine.engine_retention import RetentionSide
 from storage_engine.engine_types import Appended, EngineStats, LatestSamples
 from storage_engine.filesystem import FileSystem
@@ -24,7 +22,7 @@ from storage_engine.wal_record import Finding
 _LOCK = "lock"
 
 
-class Engine(BulkSide, RetentionSide, ReadSide, BackupSide, ErasureSide):
+class Engine(RetentionSide, BackupSide, ErasureSide):
     """One open store. Build it with :meth:`open`; every method is safe for many threads."""
 
     @classmethod

@@ -54,12 +54,8 @@ class ChangeSide(WriteSide):
                     f"cannot {change.verb}: got the stream of changes, which is never changed",
                     stream_id=into,
                 )
-            waiting = sum(isinstance(one, PendingChange) for one in state.pending)
-            held, most = len(state.tombstones) + waiting, self._config.tombstones_max
-            if removes and held >= most:
-                raise LimitExceeded(
-                    f"cannot {change.verb}: got {held} deleted ranges, want fewer than {most}"
-                )
+            if removes:
+                self._check_tombstones(change, 1)
             self._check_space()
             self._drain()
             now_ns = self._record_time()
@@ -68,6 +64,14 @@ class ChangeSide(WriteSide):
             lsn = self._log(RecordKind.CHANGE, [body], now_ns)
             state.enqueue_change(PendingChange(lsn, change.rows(into, lsn, now_ns), now_ns, change))
         return lsn
+
+    def _check_tombstones(self, change: Change, more: int) -> None:
+        waiting = sum(isinstance(one, PendingChange) for one in self._state.pending)
+        held, most = len(self._state.tombstones) + waiting, self._config.tombstones_max
+        if held + more > most:
+            raise LimitExceeded(
+                f"cannot {change.verb}: got {held} deleted ranges, want fewer than {most}"
+            )
 
     def changes_stream(self) -> int:
         """Event stream that every change is a row of; created by the first."""

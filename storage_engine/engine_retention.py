@@ -5,22 +5,23 @@ manifest's ``facts`` under ``retention``, committed with the segments they tell 
 counts uptime, not time of day: a clock that jumps cannot make a day pass.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from storage_engine.columns import Rows
-from storage_engine.engine_core import TIME_MIN, EngineCore
+from storage_engine.engine_core import TIME_MIN
+from storage_engine.engine_summaries import FACT, SummarySide, Written
 from storage_engine.errors import CorruptData, InvalidArgument
 from storage_engine.expiry import (
+    Asked,
     ExpiryReport,
     Ledger,
+    Run,
     class_reports,
     commit_groups,
+    horizon_of,
     is_strange,
     left_alone,
     unread,
@@ -36,14 +37,12 @@ from storage_engine.retention import (
     Rule,
     plan_expiry,
 )
-from storage_engine.rewrite import Rewrite
-from storage_engine.sample import BoolArray, Int64Array
+from storage_engine.rewrite import Rewrite, remove_segments
+from storage_engine.sample import Int64Array
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory
-from storage_engine.streams import StreamInfo
 from storage_engine.tombstones import Tombstones
 
-FACT = "retention"
 _RUN_FACTS = ("run_stream", "run_first", "run_last", "run_rows", "run_block", "run_start")
 Pace = Callable[[int], None]
 _HOUR_NS = 3_600 * 1_000_000_000
@@ -53,37 +52,7 @@ def _no_pace(size_bytes: int) -> None:
     """Go on at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a run was called with."""
-
-    rules: Mapping[str, Rule]
-    pins: Pins
-    now_ns: int
-    uptime_ns: int
-    share: float
-    force: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One run in the making."""
-
-    streams: Mapping[int, StreamInfo]
-    pins: Pins
-    plan: ExpiryPlan
-
-    def keep(self, stream_id: int, rows: Rows) -> BoolArray | None:
-        """Mask of rows of a stream that stay; None for all."""
-        cut = self.plan.cuts.get(self.streams[stream_id].retention_class)
-        if cut is None:
-            return None
-        stay: BoolArray = rows.timestamp_ns >= cut
-        stay |= self.pins.mask(stream_id, rows.timestamp_ns)
-        return stay
-
-
-class RetentionSide(EngineCore):
+class RetentionSide(SummarySide):
     """Expiry, as the owner of the rules calls it; safe for many threads."""
 
     _examined: Mapping[int, tuple[int, Candidate]] = MappingProxyType({})
@@ -134,7 +103,7 @@ class RetentionSide(EngineCore):
         DiskError, EngineClosed
             What was committed until then stays so; the next run goes on.
         """
-        asked = _Asked(rules, Pins(pins), now_ns, uptime_ns, share, force)
+        asked = Asked(rules, Pins(pins), now_ns, uptime_ns, share, force)
         if dry_run:
             self._check_open("plan expiry")
             return self._expire(asked, None)
@@ -147,12 +116,7 @@ class RetentionSide(EngineCore):
         with self._upkeep_lock:
             return self._expire(asked, paced)
 
-    def horizons(self) -> Mapping[str, int]:
-        """Per retention class the time from which its history is complete, where rows have gone."""
-        facts: Any = self._flusher.facts.get(FACT, {})
-        return dict(facts.get("horizons", {}))
-
-    def _expire(self, asked: _Asked, pace: Pace | None) -> ExpiryReport:
+    def _expire(self, asked: Asked, pace: Pace | None) -> ExpiryReport:
         uptime_ns = asked.uptime_ns
         with self._lock:
             streams = dict(self._state.streams.by_id)
@@ -181,14 +145,22 @@ class RetentionSide(EngineCore):
                 asked.pins,
             ),
         )
-        run = _Run(streams, asked.pins, plan)
+        run = Run(streams, asked.pins, plan, asked.now_ns)
         going = [c for c in candidates if plan.free_rows(c)]
         damaged = self._damaged(going)
         dropped = [c for c in going if plan.free_rows(c) == c.info.rows]
         rewritten = [c for c in going if plan.free_rows(c) < c.info.rows]
-        if pace is not None:
+        written = Written(lambda infos: remove_segments(self._fs, self._state.live, infos))
+        dues = self._dues(asked, plan, candidates, lambda name: class_of == place[name])
+        if pace is None:
+            self._summarise(dues, None, written)
+        else:
             facts = self._facts_after(plan, ledger, uptime_ns)
-            failed = self._perform(run, going, facts, asked.now_ns, pace)
+            try:
+                self._summarise(dues, pace, written)
+                failed = self._perform(run, going, facts, pace, written)
+            finally:
+                written.give_up()
             damaged |= {c.info.path for c in failed if c in rewritten}
             dropped = [c for c in dropped if c not in failed]
             rewritten = [c for c in rewritten if c not in failed]
@@ -199,7 +171,7 @@ class RetentionSide(EngineCore):
             dry_run=pace is None,
             forced=asked.force,
             now_ns=asked.now_ns,
-            classes=class_reports(candidates, plan, done, self.horizons()),
+            classes=class_reports(candidates, plan, done, self.horizons(), written.rows),
             dropped=tuple(c.info.path for c in dropped),
             rewritten=tuple(c.info.path for c in rewritten),
             damaged=tuple(sorted(damaged)),
@@ -214,10 +186,10 @@ class RetentionSide(EngineCore):
     # Looking through
 
     def _examine(
-        self, live: Sequence[SegmentInfo], names: list[str], class_of: Int64Array, asked: _Asked
+        self, live: Sequence[SegmentInfo], names: list[str], class_of: Int64Array, asked: Asked
     ) -> list[Candidate]:
         """Look through segments; what has not changed since the last run is remembered."""
-        pins, horizon = asked.pins, _horizon(asked)
+        pins, horizon = asked.pins, horizon_of(asked)
         stamp = hash((tuple(names), class_of.tobytes(), pins.stamp))
         found: dict[int, tuple[int, Candidate]] = {}
         for info in live:
@@ -314,11 +286,11 @@ class RetentionSide(EngineCore):
 
     def _perform(
         self,
-        run: _Run,
+        run: Run,
         going: Sequence[Candidate],
         facts: dict[str, object],
-        now_ns: int,
         pace: Pace,
+        written: Written,
     ) -> list[Candidate]:
         """Commit group by group; gives those that had to be left alone because of damage."""
         failed: list[Candidate] = []
@@ -326,13 +298,16 @@ class RetentionSide(EngineCore):
             self._check_writable("expire")
             infos = [c.info for c in group if run.plan.free_rows(c) < c.info.rows]
             try:
-                added = self._rewritten(run, infos, now_ns, pace)
+                added = self._rewritten(run, infos, pace)
             except CorruptData as error:
                 place = str(error.facts.get("path") or infos[0].path)
                 self._found.add(place, 0, f"cannot expire: {error}")
                 self._unreadable |= {c.info.id for c in group}
                 failed.extend(group)
                 continue
+            # The first commit says that all rows before the cuts are going: it brings what is
+            # to be known of them.
+            added = (*added, *written.take())
             try:
                 self._flusher.replace([c.info.id for c in group], added, facts=facts)
             except InvalidArgument:
@@ -368,7 +343,7 @@ class RetentionSide(EngineCore):
             self._flusher.replace((), (), facts=facts)
 
     def _rewritten(
-        self, run: _Run, infos: Sequence[SegmentInfo], now_ns: int, pace: Pace
+        self, run: Run, infos: Sequence[SegmentInfo], pace: Pace
     ) -> tuple[SegmentInfo, ...]:
         if not infos:
             return ()
@@ -378,7 +353,7 @@ class RetentionSide(EngineCore):
             self._reader,
             incarnation=self.incarnation,
             streams=run.streams,
-            now_ns=now_ns,
+            now_ns=run.now_ns,
             live=self._state.live,
         )
         return rewrite.run(infos, self._state.tombstones, keep=run.keep, pace=pace)
@@ -387,11 +362,3 @@ class RetentionSide(EngineCore):
         for info in added:
             if self._fs.exists(info.path):
                 self._fs.remove(info.path)
-
-
-def _horizon(asked: _Asked) -> float:
-    """Time before which some rule may ask for rows."""
-    rules = asked.rules.values()
-    if any(rule.bytes_max is not None for rule in rules):
-        return math.inf
-    return max((asked.now_ns - r.age_ns for r in rules if r.age_ns is not None), default=-math.inf)

@@ -1,14 +1,59 @@
 """What expiry says and remembers: reports, groups to commit as one, the ledger of the last day."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage_engine.columns import Rows
 from storage_engine.pins import Pins
-from storage_engine.retention import DAY_NS, Candidate, ExpiryPlan, Held, Part, Spent
-from storage_engine.sample import Int64Array
+from storage_engine.retention import DAY_NS, Candidate, ExpiryPlan, Held, Part, Rule, Spent
+from storage_engine.sample import BoolArray, Int64Array
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory
+from storage_engine.streams import StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run was called with; see ``Engine.expire``."""
+
+    rules: Mapping[str, Rule]
+    pins: Pins
+    now_ns: int
+    uptime_ns: int
+    share: float
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run in the making."""
+
+    streams: Mapping[int, StreamInfo]
+    pins: Pins
+    plan: ExpiryPlan
+    now_ns: int
+
+    def keep(self, stream_id: int, rows: Rows) -> BoolArray | None:
+        """Mask of rows of a stream that stay; None for all.
+
+        Parameters
+        ----------
+        stream_id : int
+        rows : Rows
+            n rows.
+
+        Returns
+        -------
+        bool, shape (n,), or None
+        """
+        cut = self.plan.cuts.get(self.streams[stream_id].retention_class)
+        if cut is None:
+            return None
+        stay: BoolArray = rows.timestamp_ns >= cut
+        stay |= self.pins.mask(stream_id, rows.timestamp_ns)
+        return stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +75,8 @@ class ClassExpiry:
         Rows before it went in this run, pinned ones apart.
     horizon_ns : int or None
         History is complete from here on; before it only pinned rows and late data are left.
+    summary_rows : int
+        Summaries made of rows that went.
     """
 
     retention_class: str
@@ -42,6 +89,7 @@ class ClassExpiry:
     oldest_after_ns: int | None
     cut_ns: int | None
     horizon_ns: int | None
+    summary_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +149,7 @@ def class_reports(
     plan: ExpiryPlan,
     done: set[int],
     horizons: Mapping[str, int],
+    summary_rows: Mapping[str, int],
 ) -> tuple[ClassExpiry, ...]:
     """What went and what is left, per class.
 
@@ -113,6 +162,8 @@ def class_reports(
         Segments that lost what the plan says.
     horizons : mapping of str to int
         Those of earlier runs.
+    summary_rows : mapping of str to int
+        Summaries made.
 
     Returns
     -------
@@ -143,6 +194,7 @@ def class_reports(
                 oldest_after_ns=min(left, default=None),
                 cut_ns=cut,
                 horizon_ns=horizon,
+                summary_rows=summary_rows.get(name, 0),
             )
         )
     return tuple(found)
@@ -251,3 +303,21 @@ def left_alone(candidate: Candidate) -> Candidate:
     """
     parts = (Part(p.retention_class, p.first, p.last, p.rows, p.rows) for p in candidate.parts)
     return Candidate(candidate.info, tuple(parts), candidate.damaged)
+
+
+def horizon_of(asked: Asked) -> float:
+    """Time before which some rule may ask for rows.
+
+    Parameters
+    ----------
+    asked : Asked
+
+    Returns
+    -------
+    float
+        Nanoseconds, or an infinity.
+    """
+    rules = asked.rules.values()
+    if any(rule.bytes_max is not None for rule in rules):
+        return math.inf
+    return max((asked.now_ns - r.age_ns for r in rules if r.age_ns is not None), default=-math.inf)

@@ -30,17 +30,25 @@ class Rule:
         Rows older than this may go.
     bytes_max : int or None
         The oldest rows go while its segments hold more bytes.
+    summary_ns : int or None
+        Length of the intervals whose summaries outlive the rows of numeric series; divides a day.
+        Rows go by whole intervals then, and none before its interval is over.
 
     Raises
     ------
     InvalidArgument
-        For less than one nanosecond, or a negative budget.
+        For less than one nanosecond, a negative budget, or intervals that do not divide a day.
     """
 
     age_ns: int | None = None
     bytes_max: int | None = None
+    summary_ns: int | None = None
 
     def __post_init__(self) -> None:
+        if self.summary_ns is not None and (self.summary_ns < 1 or DAY_NS % self.summary_ns):
+            raise InvalidArgument(
+                f"cannot use rule: got summaries of {self.summary_ns} ns, want a part of a day"
+            )
         if self.age_ns is not None and self.age_ns < 1:
             raise InvalidArgument(f"cannot use rule: got age {self.age_ns} ns, want 1 or more")
         if self.bytes_max is not None and self.bytes_max < 0:
@@ -217,7 +225,7 @@ def plan_expiry(
     held: list[Held] = []
     sizes = {c.info.id: c for c in candidates}
     for name, rule in sorted(rules.items()):
-        pieces = _pieces(candidates, name)
+        pieces = _pieces(candidates, name, rule.summary_ns or 1)
         parts = [(p, c) for c in candidates for p in c.parts if p.retention_class == name]
         total = sum(c.size_of(p.rows) for p, c in parts)
         wanted = pieces[: _wanted(pieces, rule, total, now_ns)]
@@ -238,8 +246,8 @@ def plan_expiry(
     return ExpiryPlan(plan.cuts, plan.spent, tuple(held), plan.partial)
 
 
-def _pieces(candidates: Sequence[Candidate], name: str) -> list[_Piece]:
-    """Pieces of a class that hold rows which may go, oldest first."""
+def _pieces(candidates: Sequence[Candidate], name: str, grain_ns: int) -> list[_Piece]:
+    """Pieces of a class that hold rows which may go, oldest first; edges are multiples."""
     found: list[_Piece] = []
     parts = [
         (part, candidate)
@@ -248,10 +256,12 @@ def _pieces(candidates: Sequence[Candidate], name: str) -> list[_Piece]:
         if part.retention_class == name and part.rows > part.pinned
     ]
     for part, candidate in sorted(parts, key=lambda pair: (pair[0].first, pair[0].last)):
-        if not found or part.first > found[-1].last:
-            found.append(_Piece(part.first, part.last))
+        first = part.first // grain_ns * grain_ns
+        last = part.last // grain_ns * grain_ns + grain_ns - 1
+        if not found or first > found[-1].last:
+            found.append(_Piece(first, last))
         piece = found[-1]
-        piece.last = max(piece.last, part.last)
+        piece.last = max(piece.last, last)
         piece.rows += part.rows - part.pinned
         piece.size += candidate.size_of(part.rows - part.pinned)
     return found
@@ -259,6 +269,8 @@ def _pieces(candidates: Sequence[Candidate], name: str) -> list[_Piece]:
 
 def _wanted(pieces: Sequence[_Piece], rule: Rule, total: int, now_ns: int) -> int:
     """How many pieces the rule asks for."""
+    if rule.summary_ns is not None:
+        pieces = [piece for piece in pieces if piece.last < now_ns]
     count = 0
     if rule.age_ns is not None:
         while count < len(pieces) and pieces[count].last < now_ns - rule.age_ns:
