@@ -93,11 +93,12 @@ class _Places:
         """Open the next place: a segment gives its runs, a run gives rows."""
         place = heapq.heappop(self._heap)[2]
         if isinstance(place, SegmentInfo):
-            directory = self._reader.directory(place)
-            if directory is None:
-                what = "segment set aside; it may hold rows of this stream"
+            directory = self._reader.directory_for_reads(place)
+            if directory is None or directory.rows_missing:
+                missing = place.rows if directory is None else directory.rows_missing
+                what = f"segment set aside; {missing} rows miss, perhaps of this stream"
                 self.damage.append(Damage(place.path, place.first, place.last, what))
-            else:
+            if directory is not None:
                 table, runs = directory.table, directory.runs_of(self._stream_id)
                 for index in range(runs.start, runs.stop):
                     first, last = int(table["run_first"][index]), int(table["run_last"][index])
@@ -281,7 +282,7 @@ def newest_event(reader: SegmentReader, view: View) -> int:
     for info in sorted(view.segments, key=lambda segment: -segment.last):
         if info.last <= newest:
             break
-        directory = reader.directory(info)
+        directory = reader.directory_for_reads(info)
         if directory is not None:
             last = directory.table["run_last"][directory.runs_of(view.info.id)]
             newest = max(newest, int(last.max(initial=newest)))

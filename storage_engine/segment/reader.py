@@ -1,5 +1,6 @@
 """Sealed files back into rows. Damage is named in the findings and served around."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ from storage_engine.segment.layout import (
     decode_edge,
 )
 from storage_engine.segment.open_files import OpenFiles
+from storage_engine.segment.rebuild import rebuild_directory
 from storage_engine.table import Table, decode_table
 
 _DIRECTORY_BYTES_MAX = 1 << 30
+_REBUILT_MAX = 16  # directories made anew that are kept
 _NEEDED = (
     *("block_offset", "block_length", "block_rows", "run_stream", "run_block", "run_start"),
     *("run_rows", "run_first", "run_last", "run_stamp_min", "run_stamp_max", "run_flags"),
@@ -37,6 +40,7 @@ class Directory:
     info: SegmentInfo
     incarnation: bytes
     table: Table
+    rows_missing: int = 0  # of one made anew from the blocks
 
     def runs_of(self, stream_id: int) -> slice:
         """Rows of the run columns that belong to a stream."""
@@ -61,6 +65,8 @@ class SegmentReader:
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
         self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
+        self._rebuilt: OrderedDict[int, Directory | None] = OrderedDict()
+        self._incarnations: dict[bytes, None] = {}
 
     def _read(self, info: SegmentInfo, offset: int, size: int) -> bytes:
         return self._files.read(info.id, info.path, offset, size)
@@ -81,6 +87,35 @@ class SegmentReader:
         size = sum(column.nbytes for column in found.table.values())
         self._directories.put(info.id, found, size)
         return found
+
+    def directory_for_reads(self, info: SegmentInfo) -> Directory | None:
+        """As :meth:`directory`; for a segment set aside one made anew from its sound blocks.
+
+        Such a one may lack rows (``rows_missing``), so nobody may write the segment anew by it.
+        """
+        found = self.directory(info)
+        if found is not None:
+            return found
+        if info.id not in self._rebuilt:
+            self._rebuilt[info.id] = self._rebuild(info)
+            while len(self._rebuilt) > _REBUILT_MAX:
+                self._rebuilt.popitem(last=False)
+        return self._rebuilt[info.id]
+
+    def _rebuild(self, info: SegmentInfo) -> Directory | None:
+        try:
+            data = self._read(info, 0, info.size)
+        except DiskError:
+            return None
+        edges = {data[16:32]: None, data[-EDGE_BYTES + 16 : -EDGE_BYTES + 32]: None}
+        found = rebuild_directory(data, (edges | self._incarnations), info.id)
+        if found is None:
+            return None
+        incarnation, table = found
+        missing = max(info.rows - int(table["block_rows"].sum()), 0)
+        what = f"its blocks are read all the same: {info.rows - missing} of {info.rows} rows"
+        self._findings.add(info.path, 0, what)
+        return Directory(info, incarnation, table, missing)
 
     def load_directory(self, info: SegmentInfo) -> Directory:
         """Read and check header, trailer and directory.
@@ -107,6 +142,7 @@ class SegmentReader:
         missing = [name for name in _NEEDED if name not in table]
         if missing:
             raise CorruptData(f"cannot read directory: got no {missing}, at {at}", path=at)
+        self._incarnations[header.incarnation] = None
         return Directory(info, header.incarnation, table)
 
     def block(self, directory: Directory, number: int) -> Rows | None:
@@ -165,6 +201,7 @@ class SegmentReader:
         """
         for info in infos.values():
             self._aside.discard(info.id)
+            self._rebuilt.pop(info.id, None)
             directory = self.directory(info)
             if directory is not None:
                 for number in range(len(directory.table["block_rows"])):
@@ -175,6 +212,7 @@ class SegmentReader:
         """Drop all caches, so that the next read sees the disk."""
         self._directories.clear()
         self._blocks.clear()
+        self._rebuilt.clear()
         self.close()
 
     def close(self) -> None:

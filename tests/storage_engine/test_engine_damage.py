@@ -148,6 +148,51 @@ def test_one_damaged_block_costs_that_block_alone() -> None:
     assert 64 == engine.findings()[0].offset
 
 
+@pytest.mark.parametrize("place", ["header", "trailer", "directory"])
+def test_what_only_helps_to_find_blocks_costs_no_row(place: str) -> None:
+    """Blocks and their run lists say all that a directory says."""
+    fs, model, slots = build()
+    for path in files_of(fs, "segments"):
+        size = fs.size(path)
+        offset = {"header": 20, "trailer": size - 20, "directory": size - 100}[place]
+        fs.open_write(path).write_at(offset, b"\xff\x00\xff")
+
+    engine = Engine.open(fs, CONFIG, SetClock())
+
+    for slot in (0, 1):
+        found = engine.read(slots[slot], *EVERYTHING, all_revisions=True)
+        expected = model.read(slots[slot], *EVERYTHING, 2**62, every=True)
+        assert expected == plain_samples(found)
+        assert found.damage == ()
+    events = engine.read_events(slots[2], *EVERYTHING)
+    assert model.read_events(slots[2], *EVERYTHING, 2**62) == plain_events(events)
+    named = {finding.path for finding in engine.findings()}
+    assert named == set(files_of(fs, "segments"))
+    engine.compact(lambda size: None)
+    assert set(files_of(fs, "segments")) >= named
+    engine.close()
+
+
+def test_a_cut_segment_gives_what_is_left_and_says_how_much_misses() -> None:
+    """Loss is what the file lost, no more, and every answer it touches tells."""
+    fs, model, slots = build()
+    path = max(files_of(fs, "segments"), key=fs.size)
+    fs.open_write(path).truncate(fs.size(path) // 4)
+
+    engine = Engine.open(fs, CONFIG, SetClock())
+    found = engine.read(slots[0], *EVERYTHING, all_revisions=True)
+
+    expected = model.read(slots[0], *EVERYTHING, 2**62, every=True)
+    rows = plain_samples(found)
+    assert set(rows) <= set(expected)
+    lost = [
+        finding.what for finding in engine.findings() if "are read all the same" in finding.what
+    ]
+    assert len(lost) == 1
+    assert [path] == [one.path for one in found.damage]
+    assert "rows miss" in found.damage[0].what
+
+
 def test_a_missing_segment_is_named_and_the_rest_is_served() -> None:
     """A file that somebody removed is damage like any other."""
     fs, model, slots = build()
