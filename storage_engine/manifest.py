@@ -143,11 +143,7 @@ def load_manifest(fs: FileSystem, findings: Findings) -> Manifest | None:
     for generation in generations(fs):
         path = f"{DIRECTORY}/{generation:016x}"
         try:
-            file = fs.open_read(path)
-            try:
-                manifest = decode_manifest(file.read_at(0, file.size()), at=path)
-            finally:
-                file.close()
+            manifest = decode_manifest(_read_twice(fs, path), at=path)
         except UnsupportedFormat:
             raise
         except (DataError, DiskError, TypeError, KeyError) as error:
@@ -155,6 +151,21 @@ def load_manifest(fs: FileSystem, findings: Findings) -> Manifest | None:
             continue
         return manifest
     return None
+
+
+def _read_twice(fs: FileSystem, path: str) -> bytes:
+    """Bytes of a file; what a medium refuses once is asked for again before it counts as lost."""
+    for last in (False, True):
+        try:
+            file = fs.open_read(path)
+            try:
+                return file.read_at(0, file.size())
+            finally:
+                file.close()
+        except DiskError:
+            if last:
+                raise
+    raise AssertionError("the second failure is raised")
 
 
 def store_manifest(fs: FileSystem, manifest: Manifest) -> None:
