@@ -62,6 +62,17 @@ class StoreReader:
         """See ``query.ports.SampleReader.keeps_all``."""
         return self._now()[0].keeps_all(series_ids)
 
+    def summaries(
+        self, series_id: int, start_ns: int, end_ns: int, *, known_at_lsn: int | None = None
+    ) -> EventColumns | None:
+        """See ``query.ports.SampleReader.summaries``."""
+        engine = self._now()[0]
+        return engine.summaries(series_id, start_ns, end_ns, known_at_lsn=known_at_lsn)
+
+    def summary_extent(self, series_id: int) -> tuple[int, int] | None:
+        """See ``query.ports.SampleReader.summary_extent``."""
+        return self._now()[0].summary_extent(series_id)
+
     def lsn_at(self, record_time_ns: int) -> int:
         """Last lsn recorded at or before a time, late by less than the table's step."""
         return self._now()[0].lsn_at(record_time_ns)

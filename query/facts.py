@@ -113,7 +113,7 @@ def usable(signal: Signal, rules: Rules) -> BoolArray:
 def count_facts(signal: Signal, windows: Windows, _rules: Rules) -> CountFacts:
     """Count samples per window."""
     first, behind = _rows(signal.timestamp_ns, windows)
-    counts = [_sums(signal.severity == level, first, behind) for level in (0, 1, 2)]
+    counts = [sum_ranges(signal.severity == level, first, behind) for level in (0, 1, 2)]
     return CountFacts(*counts)
 
 
@@ -131,7 +131,7 @@ def extreme_facts(signal: Signal, windows: Windows, _rules: Rules) -> ExtremeFac
     at_start[filled] = times[first[filled]] == windows.origin_ns[filled]
     found: list[AnyArray | Int64Array | BoolArray] = []
     for smaller in (np.minimum, np.maximum):
-        extreme = _reduce(smaller, values, first, behind)
+        extreme = fold_ranges(smaller, values, first, behind)
         ties = np.bincount(window[values[rows] == extreme[window]], minlength=len(first))
         oldest = np.zeros(len(first), dtype=np.bool_)
         oldest[filled] = values[first[filled]] == extreme[filled]
@@ -174,11 +174,11 @@ def area_facts(signal: Signal, windows: Windows, rules: Rules) -> AreaFacts:
         np.maximum(behind - 1, 0), tail_from, np.maximum(upto, tail_from), (times, values, slope)
     )
     no_tail = behind == first
-    whole = _reduce(np.add, (values[1:] + values[:-1]) * (span * 0.5e-9), first, behind - 1)
+    whole = fold_ranges(np.add, (values[1:] + values[:-1]) * (span * 0.5e-9), first, behind - 1)
     area = np.where(no_head, 0.0, head[0]) + whole + np.where(no_tail, 0.0, tail[0])
     inner = np.where(no_tail, 0, tail_from - times[np.minimum(first, count - 1)])
     covered = np.where(no_head, 0, head[1]) + inner + np.where(no_tail, 0, tail[1])
-    outer = _sums(signal.severity > 0, *_rows(signal.timestamp_ns, windows)) > 0
+    outer = sum_ranges(signal.severity > 0, *_rows(signal.timestamp_ns, windows)) > 0
     outer |= np.where(
         times[np.minimum(first, count - 1)] == start, False, no_head | doubtful[first - 1]
     )
@@ -210,7 +210,7 @@ def region_facts(signal: Signal, windows: Windows, rules: Rules) -> RegionFacts:
     by_kind = [
         np.where(kind[left] == k, head_ns, 0)
         + np.where(kind[right] == k, tail_ns, 0)
-        + _sums(np.where(kind[:-1] == k, span, 0), first, behind - 1)
+        + sum_ranges(np.where(kind[:-1] == k, span, 0), first, behind - 1)
         for k in (0, 1, 2)
     ]
     # Before the first sample of all there is nothing, and nothing counts as bad.
@@ -221,12 +221,13 @@ def region_facts(signal: Signal, windows: Windows, rules: Rules) -> RegionFacts:
     start_good = (
         np.where(starts_good, head_ns, 0)
         + np.where(level[right] == 0, tail_ns, 0)
-        + _sums(np.where(level[:-1] == 0, span, 0), first, behind - 1)
+        + sum_ranges(np.where(level[:-1] == 0, span, 0), first, behind - 1)
     )
     middle = signal.number[:-1] + 0.5 * slope[:-1] * (span * 1e-9)
+    inner = middle * (span * 1e-9)
     area = (
         np.where(has_head & (kind[left] < 2), head_area, 0.0)
-        + _reduce(np.add, np.where(kind[:-1] < 2, middle * (span * 1e-9), 0.0), first, behind - 1)
+        + fold_ranges(np.add, np.where(kind[:-1] < 2, inner, 0.0), first, behind - 1)
         + np.where(has_tail & (kind[right] < 2), tail_area, 0.0)
     )
     return RegionFacts(start_good, by_kind[0], by_kind[1], by_kind[2], area)
@@ -265,20 +266,44 @@ def _rows(times: Int64Array, windows: Windows) -> tuple[Int64Array, Int64Array]:
     return np.searchsorted(times, windows.start_ns), np.searchsorted(times, windows.end_ns)
 
 
-def _sums(
+def sum_ranges(
     values: npt.NDArray[np.int64] | BoolArray, first: Int64Array, behind: Int64Array
 ) -> Int64Array:
-    """Integer sums over row ranges; exact, so differences of running sums will do."""
+    """Integer sums over row ranges; exact, so differences of running sums will do.
+
+    Parameters
+    ----------
+    values : int64 or bool, shape (n,)
+    first, behind : int64, shape (m,)
+        first <= row < behind.
+
+    Returns
+    -------
+    int64, shape (m,)
+    """
     running = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum(values, out=running[1:])
     behind = np.maximum(behind, first)
     return running[np.minimum(behind, len(values))] - running[np.minimum(first, len(values))]
 
 
-def _reduce(
+def fold_ranges(
     function: np.ufunc, values: npt.NDArray[_T], first: Int64Array, behind: Int64Array
 ) -> npt.NDArray[_T]:
-    """Fold row ranges, which may overlap; 0 where a range is empty."""
+    """Fold row ranges, which may overlap; 0 where a range is empty.
+
+    Parameters
+    ----------
+    function : ufunc
+    values : array, shape (n,)
+    first, behind : int64, shape (m,)
+        first <= row < behind.
+
+    Returns
+    -------
+    array, shape (m,)
+        Of the dtype of ``values``.
+    """
     result = np.zeros(len(first), dtype=values.dtype)
     filled = behind > first
     if filled.any():

@@ -9,6 +9,8 @@ from query.request import AggregateRequest, QueryLimits
 from query.result import AggregateResult
 from query.scan import scan
 from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS, TagSamples
+from query.summaries import load, summary_extent
+from query.summarised import Answered, answer
 
 
 def aggregate_windows(
@@ -35,7 +37,7 @@ def aggregate_windows(
         Until when the newest sample is known to hold; None: it covers one tick.
     """
     tag = samples.tag
-    extent = samples.extent()
+    extent = _extent(samples)
     first_ns, last_ns = extent if extent is not None else (TIME_MAX_NS, TIME_MIN_NS)
     data_end_ns = last_ns + request.resolution_ns
     if now_ns is not None and extent is not None:
@@ -48,9 +50,17 @@ def aggregate_windows(
         data_end_ns=data_end_ns,
         hold=now_ns is not None,
     )
-    start, end = plan.start_ns, plan.end_ns
-    facts = scan(samples, (start, end), rules, limits, extremes=plan.extremes, area=plan.area)
-    outside = (end <= first_ns) | (start >= data_end_ns)
+    start, end = windows = plan.start_ns, plan.end_ns
+    wanted = {"extremes": plan.extremes, "area": plan.area}
+    rows = load(samples, windows, limits)
+    if rows is None:
+        nothing = np.zeros(len(start), np.int64)
+        facts = scan(samples, windows, rules, limits, **wanted)
+        found = Answered(facts, nothing, nothing > 0)
+    else:
+        found = answer(samples, rows, windows, rules, limits, **wanted)
+    facts = found.facts
+    outside = (end <= first_ns) | (start >= data_end_ns) | found.blind
     evidence = Evidence(
         facts,
         outside,
@@ -68,4 +78,11 @@ def aggregate_windows(
         good_share(evidence),
         np.asarray(counts.good + counts.uncertain + counts.bad, dtype=np.int64),
         evidence.partial,
+        found.summary_ns,
     )
+
+
+def _extent(samples: TagSamples) -> tuple[int, int] | None:
+    """Times of the oldest and the newest sample, those that only summaries tell of among them."""
+    known = [one for one in (samples.extent(), summary_extent(samples)) if one is not None]
+    return (min(one[0] for one in known), max(one[1] for one in known)) if known else None

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.sample import ColumnData, SampleColumns, UInt32Array, ValueType
+from storage_engine.sample import ColumnData, EventColumns, SampleColumns, UInt32Array, ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,16 @@ class SampleReader(Protocol):
 
     def latest(self, series_ids: Sequence[int]) -> LatestColumns:
         """Newest sample of each series."""
+        ...
+
+    def summaries(
+        self, series_id: int, start_ns: int, end_ns: int, *, known_at_lsn: int | None = None
+    ) -> EventColumns | None:
+        """Find summaries of intervals that begin in [start, end): docs/format/summary.md."""
+        ...
+
+    def summary_extent(self, series_id: int) -> tuple[int, int] | None:
+        """First and last time that summaries of a series begin at, seen or not; None for none."""
         ...
 
 

@@ -106,6 +106,8 @@ class AggregateResult:
         Stored samples inside the interval, of any quality.
     partial : bool, shape (n,)
         The data begins or ends inside the interval.
+    summary_ns : int64, shape (n,)
+        Length of the summaries that the interval stands on; 0: raw samples alone.
     damage : tuple of Damage
         As for a raw read.
     """
@@ -117,6 +119,7 @@ class AggregateResult:
     percent_good: Float64Array
     samples_used: Int64Array
     partial: BoolArray
+    summary_ns: Int64Array
     damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:

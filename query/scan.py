@@ -114,6 +114,46 @@ def scan(
     )
 
 
+def join_facts(
+    parts: Sequence[tuple[Int64Array, Facts]], count: int, *, extremes: bool, area: bool
+) -> Facts:
+    """Facts of windows from facts of their parts.
+
+    Parameters
+    ----------
+    parts : sequence of (int64 array, Facts)
+        Number of the window that each row belongs to, and the rows; every window has one.
+    count : int
+        Windows.
+    extremes, area : bool
+        Which of the optional facts there are.
+    """
+    types = {
+        facts.number_type
+        for _, facts in parts
+        if facts.extremes is not None and facts.extremes.minimum_ties.any()
+    }
+    number_type = types.pop() if len(types) == 1 else ValueType.FLOAT64
+    found: list[tuple[Int64Array, tuple[Any, ...]]] = []
+    for owner, facts in parts:
+        optional: list[Any] = []
+        if extremes:
+            assert facts.extremes is not None, "every part was asked for extremes"
+            dtype = DTYPES[number_type]
+            smallest, largest = facts.extremes.minimum, facts.extremes.maximum
+            optional.append(
+                replace(
+                    facts.extremes, minimum=smallest.astype(dtype), maximum=largest.astype(dtype)
+                )
+            )
+        optional += [facts.area] if area else []
+        found.append((owner, (facts.counts, facts.regions, *optional)))
+    counts, regions, *rest = _joined(found, count, np.arange(count))
+    return Facts(
+        counts, regions, rest[0] if extremes else None, rest[-1] if area else None, number_type
+    )
+
+
 def neighbours(
     samples: TagSamples,
     time_ns: int,

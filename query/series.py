@@ -13,6 +13,7 @@ from storage_engine.sample import (
     BoolArray,
     ColumnData,
     Damage,
+    EventColumns,
     Int64Array,
     SampleColumns,
     ValueType,
@@ -90,6 +91,34 @@ class TagSamples:
         self._known_at_lsn = known_at_lsn
         self._damage: dict[Damage, None] = {}
         self.tag = tag
+
+    @property
+    def reader(self) -> SampleReader:
+        """Who holds the series."""
+        return self._reader
+
+    @property
+    def known_at_lsn(self) -> int | None:
+        """Rows written later are not seen."""
+        return self._known_at_lsn
+
+    def summaries(self, start_ns: int, end_ns: int) -> list[EventColumns]:
+        """Summaries of intervals that begin in [start, end), per series that has some."""
+        found = []
+        for series_id in self.tag.series:
+            part = self._reader.summaries(
+                series_id, start_ns, end_ns, known_at_lsn=self._known_at_lsn
+            )
+            if part is not None:
+                self._damage.update(dict.fromkeys(part.damage))
+                found.append(part)
+        return found
+
+    def summary_extent(self) -> tuple[int, int] | None:
+        """Times between which all summaries of the tag begin, both included; None for none."""
+        found = [self._reader.summary_extent(series_id) for series_id in self.tag.series]
+        held = [extent for extent in found if extent is not None]
+        return (min(e[0] for e in held), max(e[1] for e in held)) if held else None
 
     @property
     def damage(self) -> tuple[Damage, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from query.errors import UnknownTag
 from query.ports import LatestColumns, Tag
-from storage_engine.sample import DTYPES, GOOD, ColumnData, SampleColumns, ValueType
+from storage_engine.sample import DTYPES, GOOD, ColumnData, EventColumns, SampleColumns, ValueType
 
 _TIME_END = 2**63 - 1
 
@@ -94,6 +94,16 @@ class MemoryReader:
             quality=np.array([c.quality[0] if len(c) else 0 for c in found], np.uint32),
             value=[c.value.objects()[0] if len(c) else None for c in found],
         )
+
+    def summaries(
+        self, series_id: int, start_ns: int, end_ns: int, *, known_at_lsn: int | None = None
+    ) -> EventColumns | None:
+        """As ``SampleReader.summaries``: nothing ever goes, so there are none."""
+        return None
+
+    def summary_extent(self, series_id: int) -> tuple[int, int] | None:
+        """As ``SampleReader.summary_extent``."""
+        return None
 
 
 class MemoryResolver:

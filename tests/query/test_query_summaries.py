@@ -1,0 +1,280 @@
+"""Aggregates after raw samples went are those of before: summaries answer, and say that they do."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from query.aggregates import AGGREGATES
+from query.engine import Query
+from query.errors import BadRequest
+from query.join import window_aggregates
+from query.ports import Tag
+from query.request import AggregateRequest, QueryLimits
+from query.testing import MemoryResolver
+from storage_engine.changes import Change, Verb
+from storage_engine.config import EngineConfig
+from storage_engine.engine import Engine
+from storage_engine.frame import SlotKind
+from storage_engine.recording import RecordingFileSystem
+from storage_engine.retention import Rule
+from storage_engine.sample import BAD, UNCERTAIN, Column, ValueType
+from storage_engine.testing import DAY_NS, SECOND_NS, Producer, SampleRow, SetClock
+
+HOUR_NS = 3600 * SECOND_NS
+NOW = SetClock().time_ns // DAY_NS * DAY_NS
+F64, I64, BOOL = ValueType.FLOAT64, ValueType.INT64, ValueType.BOOL
+NAMES = tuple(AGGREGATES)
+VALUES = {
+    F64: [0.1, -7.25, 3.5, 1e5, math.nan, None],
+    I64: [2**60 + 1, 2**60, 5, -3, None],
+    BOOL: [True, False, None],
+}
+
+
+class Holder:
+    """An engine with one series per type, and a query over it."""
+
+    def __init__(self, *types, seed=3, days=4, per_day=90, quality=(0, 0, 0, 0, UNCERTAIN, BAD)):
+        self.clock = SetClock(NOW)
+        self.fs = RecordingFileSystem()
+        self.engine = Engine.open(self.fs, EngineConfig(free_bytes_min=0), self.clock)
+        self.series = [
+            self.engine.create_stream(bytes([n]) * 16, SlotKind.SERIES, (Column("value", type_),))
+            for n, type_ in enumerate(types)
+        ]
+        self.engine.bind(b"p" * 16, 1, dict(enumerate(self.series)))
+        self.producer = Producer(b"p" * 16)
+        rng = np.random.default_rng(seed)
+        for day in range(days, 0, -1):
+            for slot, type_ in enumerate(types):
+                # Clusters, so that many hours hold nothing at all.
+                hours = rng.choice(24, 9, replace=False)
+                times = np.unique(
+                    rng.choice(hours, per_day) * 3600 + rng.integers(0, 3600, per_day)
+                )
+                held = VALUES[type_]
+                self.write(
+                    [
+                        SampleRow(
+                            slot,
+                            type_,
+                            NOW - day * DAY_NS + int(second) * SECOND_NS,
+                            held[rng.integers(len(held))],
+                            int(rng.choice(quality)),
+                        )
+                        for second in np.unique(times)
+                    ]
+                )
+            self.engine.flush()
+        self.tags = [
+            Tag(f"t{n}", (one,), type_, stepped=False)
+            for n, (one, type_) in enumerate(zip(self.series, types, strict=True))
+        ]
+        self.limits = QueryLimits()
+
+    def write(self, rows):
+        lsn = self.engine.append(self.producer.frame(rows)).lsn
+        self.engine.wait_durable(lsn)
+
+    def expire(self, days=2, summary_ns=HOUR_NS):
+        rules = {"default": Rule(age_ns=max(1, days * DAY_NS), summary_ns=summary_ns)}
+        return self.engine.expire(rules, now_ns=NOW, uptime_ns=0, force=True)
+
+    def ask(self, start, end, interval, tag=0, names=NAMES, **rules):
+        query = Query(
+            self.engine, MemoryResolver(*self.tags), lambda: NOW + 5 * HOUR_NS, self.limits
+        )
+        return query.aggregate(AggregateRequest(f"t{tag}", start, end, interval, names, **rules))
+
+
+def same(before, after, areas=1e-9):
+    """Exact but for the sums that time averages are made of."""
+    assert before.tag == after.tag
+    for name in ("start_ns", "end_ns", "percent_good", "samples_used", "partial"):
+        assert getattr(before, name).tolist() == getattr(after, name).tolist(), name
+    for name, column in before.columns.items():
+        other = after.columns[name]
+        assert column.status.tolist() == other.status.tolist(), name
+        assert column.valid.tolist() == other.valid.tolist(), name
+        kept = column.valid
+        if name.startswith("TimeAverage"):
+            assert np.allclose(column.value[kept], other.value[kept], rtol=areas, atol=1e-7), name
+        else:
+            assert column.value[kept].tolist() == other.value[kept].tolist(), name
+
+
+WINDOWS = [
+    (NOW - 4 * DAY_NS, NOW, HOUR_NS),
+    (NOW - 4 * DAY_NS, NOW, 6 * HOUR_NS),
+    (NOW - 5 * DAY_NS, NOW + DAY_NS, 3 * HOUR_NS),
+    (NOW - 4 * DAY_NS, NOW, DAY_NS),
+    (NOW - 4 * DAY_NS + 5 * HOUR_NS, NOW - 2 * HOUR_NS + 77, 0),  # across the horizon
+    (NOW - 3 * DAY_NS, NOW - 3 * DAY_NS + 5 * HOUR_NS, 0),
+    (NOW, NOW - 4 * DAY_NS, 7 * HOUR_NS),
+    (NOW - 2 * DAY_NS, NOW, 77 * SECOND_NS),  # raw, next to the horizon
+]
+RULES = [
+    {},
+    {"stepped": True},
+    {"hold_last": True},
+    {"stepped": True, "hold_last": True, "percent_data_bad": 50.0, "percent_data_good": 60.0},
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("days", [2, 0])
+def test_answers_are_those_of_before(rules, days):
+    """Every aggregate, by hours, days and wholes, over summaries, raw and both."""
+    holder = Holder(F64, I64, BOOL)
+    asked = [(*window, tag) for window in WINDOWS for tag in range(3)]
+    before = [holder.ask(*one, **rules) for one in asked]
+    assert not any(answer.summary_ns.any() for answer in before)
+    assert holder.expire(days).classes[0].summary_rows > 50
+    stands = set()
+    for one, old in zip(asked, before, strict=True):
+        if days == 0 and one[2] == 77 * SECOND_NS:
+            continue
+        new = holder.ask(*one, **rules)
+        same(old, new)
+        stands |= set(new.summary_ns.tolist())
+    assert {0, HOUR_NS} <= stands
+
+
+def test_answers_stay_when_rows_are_read_in_small_pieces():
+    """A few rows in memory at a time."""
+    holder = Holder(F64)
+    before = [holder.ask(*window) for window in WINDOWS]
+    holder.expire()
+    holder.limits = QueryLimits(chunk_rows=7)
+    for window, old in zip(WINDOWS, before, strict=True):
+        same(old, holder.ask(*window))
+
+
+def test_time_averages_are_within_a_bound_of_exact_sums():
+    """Good samples alone: the integral by math.fsum, relative error below samples x 2**-52."""
+    holder = Holder(I64, quality=(0,))
+    found = holder.engine.read(holder.series[0], NOW - 4 * DAY_NS, NOW)
+    rows = [
+        (t, v)
+        for t, v in zip(found.timestamp_ns.tolist(), found.value.objects(), strict=True)
+        if v is not None
+    ]
+    start, end = NOW - 3 * DAY_NS, NOW - 2 * DAY_NS - 6 * HOUR_NS
+    points = [r for r in rows if start <= r[0] < end]
+    outer = (max(r for r in rows if r[0] < start), min(r for r in rows if r[0] >= end))
+
+    def at(time, one, two):
+        return one[1] + (two[1] - one[1]) * (time - one[0]) / (two[0] - one[0])
+
+    points = [
+        (start, at(start, outer[0], points[0])),
+        *points,
+        (end, at(end, points[-1], outer[1])),
+    ]
+    parts = [(v + w) / 2 * ((u - t) / 1e9) for (t, v), (u, w) in pairwise(points)]
+    holder.expire()
+    [value] = holder.ask(start, end, 0, names=("TimeAverage",)).columns["TimeAverage"].value
+    size = math.fsum(map(abs, parts)) / ((end - start) / 1e9)
+    exact = math.fsum(parts) / ((end - start) / 1e9)
+    assert abs(value - exact) <= len(parts) * 2**-52 * size * 2
+
+
+def test_a_window_that_cuts_a_summary_is_null_and_says_no_data():
+    """Ten minutes where only hours are left; hours of another grid too; raw goes on."""
+    holder = Holder(F64)
+    holder.expire()
+    rows = holder.engine.summaries(holder.series[0], NOW - 4 * DAY_NS, NOW)
+    start = int(rows.timestamp_ns[5])
+    cut = holder.ask(start + 60 * SECOND_NS, start + 660 * SECOND_NS, 0)
+    assert [0] == cut.summary_ns.tolist()
+    for column in cut.columns.values():
+        assert not column.valid.any()
+        assert [0x809B0000] == column.status.tolist()
+    assert holder.ask(NOW - DAY_NS, NOW, 600 * SECOND_NS).columns["Count"].valid.any()
+
+
+def test_rules_that_summaries_were_not_made_by_are_refused():
+    """Uncertain samples used, sloped extrapolation: refused where raw went, not elsewhere."""
+    holder = Holder(F64)
+    holder.expire()
+    old, young = (NOW - 4 * DAY_NS, NOW, HOUR_NS), (NOW - DAY_NS, NOW, HOUR_NS)
+    for rules in ({"treat_uncertain_as_bad": False}, {"use_sloped_extrapolation": True}):
+        with pytest.raises(BadRequest, match="only summaries are left"):
+            holder.ask(*old, **rules)
+        assert holder.ask(*young, **rules).columns["Count"].valid.any()
+    calm = Holder(F64, quality=(0, 0, BAD))
+    before = calm.ask(*old, treat_uncertain_as_bad=False)
+    calm.expire()
+    same(before, calm.ask(*old, treat_uncertain_as_bad=False))
+
+
+def test_a_tag_whose_type_changed_joins_its_series():
+    """Whole numbers, then floats, in one hour of the change too."""
+    holder = Holder(I64, F64, days=0)
+    change = NOW - 3 * DAY_NS + 30 * 60 * SECOND_NS
+    minute = 60 * SECOND_NS
+    holder.write([SampleRow(0, I64, change - k * 7 * minute, k % 5) for k in range(1, 50)])
+    holder.write([SampleRow(1, F64, change + k * 7 * minute, k % 3 + 0.5) for k in range(50)])
+    holder.engine.flush()
+    holder.tags = [Tag("t0", tuple(holder.series), F64, stepped=False)]
+    window = (NOW - 4 * DAY_NS, NOW, HOUR_NS)
+    before = holder.ask(*window)
+    holder.expire()
+    assert 0 == len(holder.engine.read(holder.series[1], NOW - 9 * DAY_NS, NOW))
+    same(before, holder.ask(*window))
+
+
+def test_series_that_went_side_by_side_are_no_answer():
+    """Samples of two series alternate: their summaries cannot be joined, and are not."""
+    holder = Holder(I64, F64, days=0)
+    base = NOW - 3 * DAY_NS
+    for slot, type_ in enumerate((I64, F64)):
+        holder.write(
+            [SampleRow(slot, type_, base + (k * 2 + slot) * SECOND_NS, k) for k in range(9)]
+        )
+    holder.engine.flush()
+    holder.tags = [Tag("t0", tuple(holder.series), F64, stepped=False)]
+    holder.expire()
+    answer = holder.ask(base, base + HOUR_NS, 0)
+    assert not answer.columns["Count"].valid.any()
+
+
+def test_an_erased_window_is_not_told_by_summaries():
+    """What an erasure touches is gone from every answer; what lies beside it is as before."""
+    holder = Holder(F64)
+    window = (NOW - 4 * DAY_NS, NOW, HOUR_NS)
+    before = holder.ask(*window, names=("Count",))
+    holder.expire()
+    start = NOW - 4 * DAY_NS + 6 * HOUR_NS
+    change = Change(Verb.ERASE, holder.series[0], start + 1, start + 3 * HOUR_NS, "ann", "wrong")
+    holder.engine.wait_durable(holder.engine.change(change))
+    after = holder.ask(*window, names=("Count",))
+    gone = (before.start_ns >= start) & (before.start_ns < start + 3 * HOUR_NS)
+    assert 0 == after.samples_used[gone].sum()
+    assert before.samples_used[~gone].tolist() == after.samples_used[~gone].tolist()
+
+
+def test_windows_given_one_by_one_are_answered_too():
+    """Overlapping, in any order, whole hours and not."""
+    holder = Holder(F64)
+    starts = [NOW - DAY_NS - 5 * HOUR_NS, NOW - 3 * DAY_NS, NOW - 3 * DAY_NS + HOUR_NS]
+    ends = [NOW - DAY_NS, NOW - 2 * DAY_NS + 4 * HOUR_NS, NOW - 3 * DAY_NS + 9 * HOUR_NS]
+    names = ("Count", "Minimum", "Maximum", "TimeAverage", "TimeAverage2", "PercentGood")
+    asked = (holder.engine, holder.tags[0], starts, ends, names)
+    before = window_aggregates(*asked)
+    holder.expire()
+    after = window_aggregates(*asked)
+    same(before, after)
+    assert [0, HOUR_NS, HOUR_NS] == after.summary_ns.tolist()
+
+
+def test_as_known_before_summaries_were_made_nothing_is_left():
+    """They are known from their own lsn on."""
+    holder = Holder(F64)
+    lsn = holder.engine.durable_lsn
+    holder.expire()
+    window = (NOW - 4 * DAY_NS, NOW - 3 * DAY_NS, 0)
+    assert not holder.ask(*window, known_at_lsn=lsn).columns["Count"].valid.any()
+    assert holder.ask(*window, known_at_lsn=holder.engine.durable_lsn).samples_used.any()
