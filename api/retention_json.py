@@ -46,6 +46,8 @@ def class_json(
         "age": None if c.age_ns is None else duration_text(c.age_ns),
         "bytes_max": c.bytes_max,
         "description": c.description,
+        "summary_interval": None if c.summary_ns is None else duration_text(c.summary_ns),
+        "summary_age": None if c.summary_age_ns is None else duration_text(c.summary_age_ns),
         "tags": members["tags"],
         "event_kinds": members["events"],
         "complete_from": _time(horizon_ns, form),
@@ -81,6 +83,7 @@ def report_json(report: Mapping[str, Any], form: TimeForm) -> dict[str, Any]:
         "forced": report["forced"],
         "rows": report["rows"],
         "bytes": report["size"],
+        "summary_rows": report.get("summary_rows", 0),
         "classes": [
             {
                 "class": c["retention_class"],
@@ -89,6 +92,7 @@ def report_json(report: Mapping[str, Any], form: TimeForm) -> dict[str, Any]:
                 "rows_before": c["rows_before"],
                 "bytes_before": c["size_before"],
                 "pinned_rows": c["pinned_rows"],
+                "summary_rows": c.get("summary_rows", 0),
                 "oldest_before": _time(c["oldest_before_ns"], form),
                 "oldest_after": _time(c["oldest_after_ns"], form),
                 "complete_from": _time(c["horizon_ns"], form),

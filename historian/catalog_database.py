@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -55,6 +55,10 @@ CREATE TABLE retention_holds(
 CREATE TABLE retention_runs(
     id INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, principal TEXT NOT NULL,
     report TEXT NOT NULL) STRICT;
+""",
+    3: """
+CREATE TABLE retention_summaries(
+    class TEXT PRIMARY KEY, interval_ns INTEGER, age_ns INTEGER) STRICT;
 """,
 }
 

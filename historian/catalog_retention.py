@@ -92,7 +92,8 @@ class RetentionCatalog:
     def classes(self) -> list[RetentionClass]:
         """All classes by name; those every store has are among them."""
         rows = self._database.rows(
-            "SELECT name, age_ns, bytes_max, description FROM retention_classes"
+            "SELECT name, c.age_ns, bytes_max, description, interval_ns, s.age_ns"
+            " FROM retention_classes c LEFT JOIN retention_summaries s ON class = name"
         )
         found = {name: RetentionClass(name, *rest) for name, *rest in rows}
         for name in (DEFAULT_CLASS, EVENTS_CLASS):
@@ -117,6 +118,11 @@ class RetentionCatalog:
                 " age_ns=excluded.age_ns, bytes_max=excluded.bytes_max,"
                 " description=excluded.description",
                 (wanted.name, wanted.age_ns, wanted.bytes_max, wanted.description),
+            )
+            self._database.execute(
+                "INSERT INTO retention_summaries VALUES(?,?,?) ON CONFLICT(class) DO UPDATE SET"
+                " interval_ns=excluded.interval_ns, age_ns=excluded.age_ns",
+                (wanted.name, wanted.summary_ns, wanted.summary_age_ns),
             )
             old = None if before is None else before.facts()
             self._database.record(
@@ -145,6 +151,7 @@ class RetentionCatalog:
             raise Conflict(f"cannot remove retention class {name!r}: {why}", got=name)
         with self._database.transaction():
             self._database.execute("DELETE FROM retention_classes WHERE name=?", (name,))
+            self._database.execute("DELETE FROM retention_summaries WHERE class=?", (name,))
             self._database.record(principal, "remove retention class", name, before.facts(), None)
             self.revision += 1
 

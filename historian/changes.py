@@ -18,6 +18,7 @@ from storage_engine.engine import Engine
 from storage_engine.engine_erasure import Erasure
 from storage_engine.sample import EventColumns
 from storage_engine.streams import Duplicates
+from storage_engine.summaries import CLASS_PREFIX
 
 __all__ = ["Changes", "Target", "Verb"]
 
@@ -219,7 +220,20 @@ class Changes:
         tag = self._catalog.find_stream(stream_id)
         if tag is not None:
             return {"tag": tag.name}
-        return {"kind": streams.kind_of(stream_id) or f"stream {stream_id}"}
+        kind = streams.kind_of(stream_id)
+        return {"kind": kind or self._summaries_named(stream_id) or f"stream {stream_id}"}
+
+    def _summaries_named(self, stream_id: int) -> str | None:
+        """Name of a stream of summaries, None for any other."""
+        engine, _ = self._store()
+        info = engine.streams()[stream_id]
+        if not info.retention_class.startswith(CLASS_PREFIX):
+            return None
+        for tag in self._catalog.every():
+            ids = [series.stream_id for series in tag.series]
+            if any(i in engine.streams() and engine.companion(i) == stream_id for i in ids):
+                return f"summaries of {tag.name}"
+        return None
 
     def erasures(self) -> list[dict[str, Any]]:
         """Erased windows that are not known to be physically gone, and what they wait for."""

@@ -29,6 +29,7 @@ from storage_engine.engine import Engine
 from storage_engine.errors import StorageError
 from storage_engine.expiry import ExpiryReport
 from storage_engine.retention import Rule
+from storage_engine.summaries import CLASS_PREFIX
 
 PRINCIPAL = "historian"
 JUMP_S = 3_600.0  # the clock may be set by so much between two runs without a word
@@ -113,6 +114,10 @@ class Retention:
             name = wanted.class_of_tag(tag.name, tag.asset)
             for series in tag.series:
                 moves[series.stream_id] = name
+                if series.stream_id in streams:
+                    companion = engine.companion(series.stream_id)
+                    if companion is not None:
+                        moves[companion] = CLASS_PREFIX + name
         for kind, stream_id in self._event_streams().items():
             moves[stream_id] = wanted.class_of_event(kind)
         due = [
@@ -133,12 +138,15 @@ class Retention:
         return {kinds[i.uuid]: number for number, i in streams.items() if i.uuid in kinds}
 
     def rules(self) -> dict[str, Rule]:
-        """What the engine is to keep to, per class that has a limit."""
-        return {
-            c.name: Rule(c.age_ns, c.bytes_max)
-            for c in self.stored.classes()
+        """What the engine is to keep to, per class that has a limit, summaries among them."""
+        classes = self.stored.classes()
+        found = {
+            c.name: Rule(c.age_ns, c.bytes_max, c.summary_ns)
+            for c in classes
             if c.age_ns is not None or c.bytes_max is not None
         }
+        summarised = [c for c in classes if c.summary_age_ns is not None]
+        return found | {CLASS_PREFIX + c.name: Rule(c.summary_age_ns) for c in summarised}
 
     def members(self) -> dict[str, dict[str, int]]:
         """How many tags and kinds of events each class has."""
@@ -281,6 +289,7 @@ def report_facts(report: ExpiryReport) -> dict[str, Any]:
     """Report as plain values."""
     facts: dict[str, Any] = dataclasses.asdict(report)
     facts["rows"] = sum(c.rows for c in report.classes)
+    facts["summary_rows"] = sum(c.summary_rows for c in report.classes)
     facts["size"] = sum(c.size for c in report.classes)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()}
 

@@ -10,6 +10,7 @@ from historian.catalog_records import TEXT_CHARACTERS_MAX
 from historian.errors import RequestInvalid
 from historian.events import EVENT_KINDS
 from storage_engine.changes import CHANGES_CLASS
+from storage_engine.summaries import CLASS_PREFIX, DAY_NS
 
 DEFAULT_CLASS = "default"  # of tags that nothing is said about
 EVENTS_CLASS = "events"  # of kinds of events that nothing is said about
@@ -28,12 +29,18 @@ class RetentionClass:
     age_ns : int or None
     bytes_max : int or None
     description : str
+    summary_ns : int or None
+        Length of the intervals whose summaries outlive the rows; divides a day.
+    summary_age_ns : int or None
+        How long these are kept; None for ever.
     """
 
     name: str
     age_ns: int | None = None
     bytes_max: int | None = None
     description: str = ""
+    summary_ns: int | None = None
+    summary_age_ns: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what it says, for the audit."""
@@ -41,6 +48,8 @@ class RetentionClass:
             "age_ns": self.age_ns,
             "bytes_max": self.bytes_max,
             "description": self.description,
+            "summary_ns": self.summary_ns,
+            "summary_age_ns": self.summary_age_ns,
         }
 
 
@@ -135,9 +144,25 @@ def check_class(wanted: RetentionClass) -> None:
     if wanted.bytes_max is not None and not 0 <= wanted.bytes_max < 2**63:
         message = f"cannot put retention class {name!r}: got {wanted.bytes_max} bytes"
         raise RequestInvalid(f"{message}, want 0 or more, or none", where="bytes_max")
+    _check_summaries(wanted)
     if len(wanted.description) > TEXT_CHARACTERS_MAX:
         message = f"cannot put retention class {name!r}: got a text of {len(wanted.description)}"
         raise RequestInvalid(f"{message} characters, want at most {TEXT_CHARACTERS_MAX}")
+
+
+def _check_summaries(wanted: RetentionClass) -> None:
+    what = f"cannot put retention class {wanted.name!r}: got"
+    length = wanted.summary_ns
+    if length is not None and (length < 1 or DAY_NS % length):
+        message = f"{what} summaries of {length} ns, want a part of a day, for example an hour"
+        raise RequestInvalid(message, where="summary_interval")
+    if length is not None and len(CLASS_PREFIX + wanted.name) > NAME_CHARACTERS_MAX:
+        most = NAME_CHARACTERS_MAX - len(CLASS_PREFIX)
+        message = f"{what} {len(wanted.name)} characters, want at most {most} with summaries"
+        raise RequestInvalid(message, where="name")
+    if wanted.summary_age_ns is not None and not 0 < wanted.summary_age_ns < 2**63:
+        message = f"{what} summary age {wanted.summary_age_ns} ns, want 1 or more, or none"
+        raise RequestInvalid(message, where="summary_age")
 
 
 def check_assignment(kind: str, pattern: str) -> None:

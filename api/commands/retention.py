@@ -47,6 +47,10 @@ def retention(
     *,
     age: Annotated[str, typer.Option(help="set: how long, for example 90d.")] = "",
     bytes_max: Annotated[str, typer.Option(help="set: how much, for example 20GB.")] = "",
+    summary_interval: Annotated[
+        str, typer.Option(help="set: keep summaries of such intervals, for example 1h.")
+    ] = "",
+    summary_age: Annotated[str, typer.Option(help="set: how long these; else for ever.")] = "",
     description: Annotated[str, typer.Option(help="set: a text for people.")] = "",
     kind: Annotated[Kind, typer.Option(help="assign: what the first name is.")] = Kind.TAG,
     product: Annotated[str, typer.Option(help="hold: where several units bear the serial.")] = "",
@@ -81,6 +85,8 @@ def retention(
                 found = client.send("POST", "/v1/retention/run", {"force": force})
             case What.SET:
                 limits = {"age": age or None, "bytes_max": _bytes(bytes_max)}
+                limits |= {"summary_interval": summary_interval or None}
+                limits |= {"summary_age": summary_age or None}
                 path = f"/v1/retention/classes/{quote(_one(given, 'a class'), safe='')}"
                 found = client.send("PUT", path, {**limits, "description": description})
             case What.ASSIGN:
@@ -125,9 +131,28 @@ def _bytes(text: str) -> int | None:
     return int(digits) * _SIZES.get(unit, 1)
 
 
-_CLASSES = ("name", "age", "bytes_max", "tags", "event_kinds", "complete_from", "description")
+_CLASSES = (
+    "name",
+    "age",
+    "bytes_max",
+    "summary_interval",
+    "summary_age",
+    "tags",
+    "event_kinds",
+    "complete_from",
+    "description",
+)
 _HOLDS = ("id", "unit", "tags", "until", "active", "principal", "reason")
-_TOLD = ("class", "rows", "bytes", "rows_before", "pinned_rows", "oldest_before", "oldest_after")
+_TOLD = (
+    "class",
+    "rows",
+    "bytes",
+    "summary_rows",
+    "rows_before",
+    "pinned_rows",
+    "oldest_before",
+    "oldest_after",
+)
 
 
 def _show(what: What, found: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ def aggregates(
         "percent_good": result.percent_good,
         "samples_used": result.samples_used,
         "partial": result.partial,
+        "summary_ns": result.summary_ns,
     }
     for name, column in result.columns.items():
         columns[name] = ColumnData(column.type, column.value, column.valid)

@@ -16,7 +16,7 @@ from api.times import parse_duration, parse_time
 from historian.retention_rules import RetentionClass
 
 router = APIRouter(tags=["retention"])
-_CLASS_KEYS = frozenset({"age", "bytes_max", "description"})
+_CLASS_KEYS = frozenset({"age", "bytes_max", "description", "summary_interval", "summary_age"})
 _HOLD_KEYS = frozenset({"unit", "product", "tags", "start", "end", "until", "reason"})
 
 
@@ -38,16 +38,16 @@ def classes(
 async def put_class(request: Request, name: str, caller: Administrator) -> Response:
     """Make or change a class; a limit that is left out or null is none."""
     document = await _document(request, _CLASS_KEYS)
-    age, limit = document.get("age"), document.get("bytes_max")
-    if age is not None and not isinstance(age, str):
-        raise refuse("cannot put retention class", age, "a duration such as 90d, or null", "age")
+    limit = document.get("bytes_max")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         raise refuse("cannot put retention class", limit, "bytes, or null", "bytes_max")
     wanted = RetentionClass(
         name,
-        None if age is None else parse_duration(age, "age"),
+        _duration(document, "age"),
         limit,
         _text(document, "description"),
+        _duration(document, "summary_interval"),
+        _duration(document, "summary_age"),
     )
     retention = historian_of(request).retention
     made = await asyncio.to_thread(retention.stored.put_class, wanted, caller.principal)
@@ -163,6 +163,14 @@ async def _document(request: Request, keys: frozenset[str]) -> dict[str, Any]:
     with budget.hold() as held:
         body = await read_body(request, held, budget.body_bytes_max)
     return dict(parse_document(body, keys))
+
+
+def _duration(document: dict[str, Any], key: str) -> int | None:
+    """Nanoseconds of a duration under a key; None when it is left out or null."""
+    value = document.get(key)
+    if value is not None and not isinstance(value, str):
+        raise refuse("cannot put retention class", value, "a duration such as 90d, or null", key)
+    return None if value is None else parse_duration(value, key)
 
 
 def _text(document: dict[str, Any], key: str) -> str:

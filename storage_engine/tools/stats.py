@@ -9,6 +9,7 @@ from storage_engine.errors import DataError, InvalidArgument
 from storage_engine.filesystem import FileSystem
 from storage_engine.frame import SlotKind
 from storage_engine.manifest import Manifest
+from storage_engine.summaries import companion_uuid
 from storage_engine.table import read_json
 from storage_engine.tools.inspect import block_codecs
 from storage_engine.tools.log_file import kind_name, open_log_file
@@ -155,15 +156,20 @@ def _segment(fs: FileSystem, segment: SegmentFile, totals: _Totals) -> None:
 
 def _top(counter: Counter[int], newest: ManifestFile, totals: _Totals, top: int) -> list[Plain]:
     found: list[Plain] = []
+    summaries = {companion_uuid(info.uuid): info.id for info in newest.streams.values()}
     for stream, _ in counter.most_common(top):
         info = newest.streams.get(stream)
         rows, size = totals.stream_rows[stream], totals.stream_bytes[stream]
-        series = info is not None and info.kind is SlotKind.SERIES
+        kind = "EVENTS"
+        if info is not None and info.kind is SlotKind.SERIES:
+            kind = info.value_type.name
+        elif info is not None and info.uuid in summaries:
+            kind = f"SUMMARIES of {summaries[info.uuid]}"
         found.append(
             {
                 "stream": stream,
                 "uuid": info.uuid.hex() if info else None,
-                "type": info.value_type.name if series and info else "EVENTS",
+                "type": kind,
                 "retention_class": info.retention_class if info else None,
                 "rows": rows,
                 "bytes": size,

@@ -81,6 +81,38 @@ def test_a_class_is_set_assigned_planned_and_run(house):
     house.run(work)
 
 
+def test_summaries_are_asked_for_with_a_class_and_answer_after_a_run(house):
+    """Planned, made, told per interval; ten minutes of them are null with Bad_NoData."""
+
+    async def work(client, historian):
+        now_ns = await fill(client, historian)
+        body = {"age": "2d", "summary_interval": "6h", "summary_age": "3650d"}
+        put = await client.put("/v1/retention/classes/default", json=body)
+        assert ("6h", "3650d") == (put.json()["summary_interval"], put.json()["summary_age"])
+        start = (now_ns // DAY_NS - 7) * DAY_NS
+        window = {"tag": "hall/b", "start": str(start), "end": str(start + 9 * DAY_NS)}
+        asked = {**window, "aggregate": ["Count", "Maximum"], "interval": "1d"}
+        before = (await client.get("/v1/aggregates", params=asked)).json()
+        plan = (await client.get("/v1/retention/plan", params={"force": "true"})).json()
+        done = (await client.post("/v1/retention/run", json={"force": True})).json()
+        assert 0 < plan["summary_rows"] == done["summary_rows"]
+        assert done["summary_rows"] == done["classes"][0]["summary_rows"]
+        assert 144 > await rows(client, "hall/b", now_ns)
+        after = (await client.get("/v1/aggregates", params=asked)).json()
+        for name in ("Count", "Count_status", "Maximum", "Maximum_status", "samples_used"):
+            assert before[name] == after[name], name
+        assert {0} == set(before["summary_ns"])
+        assert {0, DAY_NS // 4} == set(after["summary_ns"])
+        assert after["complete_from"] is not None
+        old = int(now_ns // DAY_NS - 4) * DAY_NS
+        cut = {**asked, "start": str(old), "end": str(old + DAY_NS // 24), "interval": "10m"}
+        answer = (await client.get("/v1/aggregates", params=cut)).json()
+        assert {None} == set(answer["Count"])
+        assert {0x809B0000} == set(answer["Count_status"])
+
+    house.run(work)
+
+
 def test_without_force_a_run_takes_a_days_share_and_says_what_it_holds_back(house):
     """Six days and a rule of one: one day goes, the rest is named, in health too."""
 
@@ -142,6 +174,9 @@ def test_holds_keep_a_unit_and_a_window_until_they_are_released(house):
         ("PUT", "classes/x", {"age": "soon"}, 400, "age"),
         ("PUT", "classes/x", {"age": 5}, 400, "age"),
         ("PUT", "classes/x", {"bytes_max": -1}, 400, "bytes_max"),
+        ("PUT", "classes/x", {"summary_interval": "7h"}, 400, "summary_interval"),
+        ("PUT", "classes/x", {"summary_interval": 3600}, 400, "summary_interval"),
+        ("PUT", "classes/x", {"summary_age": "soon"}, 400, "summary_age"),
         ("PUT", "classes/x", {"bytes_max": "1GB"}, 400, "bytes_max"),
         ("PUT", "classes/changes", {"age": "1d"}, 400, "name"),
         ("PUT", "classes/x", {"years": 1}, 400, None),
@@ -222,8 +257,10 @@ def test_the_command_line_does_the_same(tmp_path):
             client.post("/v1/samples", json={"time_unit": "iso", "series": [series]})
             unit = {"time": ["2026-01-01T00:00:00Z"], "columns": {"unit": ["SN1"]}}
             client.post("/v1/events/unit_created", json={"time_unit": "iso", **unit})
-        made = told("set", "short", "--age", "90d", "--bytes-max", "20GB")
+        summed = ("--summary-interval", "1h", "--summary-age", "3650d")
+        made = told("set", "short", "--age", "90d", "--bytes-max", "20GB", *summed)
         assert ("90d", 20 * 10**9) == (made["age"], made["bytes_max"])
+        assert ("1h", "3650d") == (made["summary_interval"], made["summary_age"])
         assert "short" == told("assign", "st10/*", "short", "--kind", "pattern")["class"]
         assert 1 == len(told("assignments")["assignments"])
         assert told("plan", "--force")["dry_run"]

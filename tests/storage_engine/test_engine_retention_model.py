@@ -149,6 +149,7 @@ some_rule = st.builds(
     Rule,
     age_ns=st.none() | st.sampled_from([SECOND_NS, DAY_NS, 30 * DAY_NS, 400 * DAY_NS]),
     bytes_max=st.none() | st.sampled_from([0, 2000, 8000]),
+    summary_ns=st.none() | st.sampled_from([HOUR_NS, DAY_NS]),
 )
 
 
