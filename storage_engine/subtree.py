@@ -15,7 +15,7 @@ from storage_engine.filesystem import File, FileSystem, Lock
 Pace = Callable[[int], None]
 COPY_BYTES = 1 << 20
 DIGEST_BYTES = 32
-_SYNC_BYTES = 8 << 20
+_SYNC_BYTES = 1 << 20
 
 
 def no_pace(size_bytes: int) -> None:

@@ -5,6 +5,7 @@ heads are flushed, segments compacted and the whole store backed up again and ag
 """
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -160,6 +161,7 @@ def measured(
     home = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         shutil.copytree(base, home / "store")
+        os.sync()  # what the copy left to write is no part of the run
         engine = Engine.open(RealFileSystem(home / "store"), CONFIG, SystemClock())
         copies = RealFileSystem(home / "copies")
         load, ended, names = Load(engine, seconds), threading.Event(), iter(range(10**6))

@@ -26,7 +26,7 @@ from storage_engine.streams import StreamInfo, schema_columns
 from storage_engine.table import Table, encode_table, json_column
 
 _ALIGN = 8
-_SYNC_BYTES = 2 << 20
+_SYNC_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
