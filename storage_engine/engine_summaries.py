@@ -19,7 +19,7 @@ from storage_engine.engine_reads import ReadSide
 from storage_engine.expiry import Asked
 from storage_engine.frame import SlotKind
 from storage_engine.retention import Candidate, ExpiryPlan
-from storage_engine.sample import BoolArray, ColumnData, EventColumns, SampleColumns
+from storage_engine.sample import BoolArray, ColumnData, EventColumns, Int64Array, SampleColumns
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory
 from storage_engine.streams import StreamInfo, get_stream
@@ -137,7 +137,22 @@ class SummarySide(BulkSide, ReadSide):
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """First and last time that summaries of a series begin at, deleted ones among them."""
         stream_id = self.companion(series_id)
-        return None if stream_id is None else self.extent(stream_id)
+        if stream_id is None:
+            return None
+        with self._lock:
+            self._check_open("find extent")
+            live = self._state.segments
+        times: list[Int64Array] = []
+        for segment in live:  # summaries lie in segments of their own classes alone
+            if segment.retention_class.startswith(CLASS_PREFIX):
+                directory = self._reader.directory(segment)
+                if directory is not None:
+                    runs = directory.runs_of(stream_id)
+                    times += [directory.table[name][runs] for name in ("run_first", "run_last")]
+        held = [part for part in times if len(part)]
+        if not held:
+            return None
+        return min(int(part.min()) for part in held), max(int(part.max()) for part in held)
 
     def horizons(self) -> Mapping[str, int]:
         """Per retention class the time from which its history is complete, where rows have gone."""

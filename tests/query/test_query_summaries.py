@@ -142,6 +142,30 @@ def test_answers_are_those_of_before(rules, days):
     assert {0, HOUR_NS} <= stands
 
 
+@pytest.mark.parametrize("lowest", [0, 30, 60, 120])
+def test_info_bits_tell_where_an_extreme_stands(lowest):
+    """At the start, at the horizon inside the interval, twice: bits as before."""
+    holder = Holder(F64, days=0)
+    base = NOW - 3 * DAY_NS
+    for first in (0, 60):
+        minutes = range(first, first + 60 + first, 15)
+        low = {lowest, lowest + 45}
+        rows = [(m, 1.0 if m in low else 5.0) for m in minutes]
+        holder.write([SampleRow(0, F64, base + m * 60 * SECOND_NS, v) for m, v in rows])
+        holder.engine.flush()
+    windows = [(base, base + 3 * HOUR_NS, 0), (base, base + 3 * HOUR_NS, HOUR_NS)]
+    names = ("Minimum", "Maximum")
+    before = [holder.ask(*window, names=names) for window in windows]
+    rules = {"default": Rule(age_ns=2 * DAY_NS, summary_ns=HOUR_NS)}
+    now_ns = base + 2 * DAY_NS + HOUR_NS + SECOND_NS
+    report = holder.engine.expire(rules, now_ns=now_ns, uptime_ns=0, force=True)
+    assert (4, 1) == (report.classes[0].rows, report.classes[0].summary_rows)
+    for window, old in zip(windows, before, strict=True):
+        new = holder.ask(*window, names=names)
+        same(old, new)
+        assert HOUR_NS == new.summary_ns[0]
+
+
 def test_answers_stay_when_rows_are_read_in_small_pieces():
     """A few rows in memory at a time."""
     holder = Holder(F64)
