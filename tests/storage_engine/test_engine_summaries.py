@@ -12,8 +12,11 @@ from storage_engine.engine import Engine
 from storage_engine.errors import DiskError, EngineClosed, InvalidArgument
 from storage_engine.frame import SlotKind
 from storage_engine.pins import Pin
+from storage_engine.recording_tree import RecordingTree
+from storage_engine.restore import restore_backup
 from storage_engine.retention import Rule
 from storage_engine.sample import Column, ValueType
+from storage_engine.subtree import Below
 from storage_engine.summaries import companion_uuid
 from storage_engine.testing import DAY_NS, SECOND_NS, SampleRow
 
@@ -188,6 +191,28 @@ def test_a_summary_read_as_known_before_it_was_made_is_none():
     plant.expire(RULES)
     assert 0 == len(plant.engine.summaries(plant.slots[A], *EVERYTHING, known_at_lsn=lsn))
     assert len(plant.engine.summaries(plant.slots[A], *EVERYTHING))
+
+
+def test_compaction_backup_and_restore_keep_summaries():
+    """Into months, into a backup, out of it: the same rows under the same uuid."""
+    plant = Plant()
+    fill(plant, days=24, per_day=5)
+    plant.expire(RULES)
+    before = {slot: stored(plant, slot) for slot in (A, B)}
+    plant.clock.time_ns = NOW + 70 * DAY_NS
+    assert plant.engine.compact(lambda size_bytes: None).jobs
+    assert before == {slot: stored(plant, slot) for slot in (A, B)}
+    names = {i.partition for i in plant.engine._state.segments if "summ" in i.retention_class}
+    assert {"2025-05", "2025-06"} == names
+    repository = RecordingTree()
+    plant.engine.backup(repository, "one")
+    target = RecordingTree()
+    options = {"config": CONFIG, "clock": plant.clock}
+    restore_backup(repository, "one", target, "data", **options)
+    for fs in (Below(repository, "one/engine"), Below(target, "data/engine")):
+        engine = Engine.open(fs, CONFIG, plant.clock, read_only=True)
+        assert before == {slot: stored(plant, slot, engine) for slot in (A, B)}
+        engine.close()
 
 
 def test_summaries_have_an_age_of_their_own():
