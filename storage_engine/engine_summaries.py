@@ -7,6 +7,7 @@ process leaves a summary of rows that are gone.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,8 @@ class Written:
 class SummarySide(BulkSide, ReadSide):
     """What reads summaries, makes them, and lets them go with their rows."""
 
-    _lengths: Mapping[str, frozenset[int]] = {}  # those that runs of this process used, by class
+    # Per series what runs of this process made summaries of: lengths of intervals, and until when.
+    _made: Mapping[int, tuple[frozenset[int], int]] = MappingProxyType({})
 
     def companion(self, series_id: int) -> int | None:
         """Stream of the summaries of a series; None when there are none.
@@ -165,30 +167,34 @@ class SummarySide(BulkSide, ReadSide):
         if change.verb not in {Verb.DELETE, Verb.ERASE}:
             return super().change(change)
         self.changes_stream()
-        stream_id = self.companion(change.stream_id)
-        start_ns = change.start_ns
-        if stream_id is not None:
-            start_ns = self._first_touched(stream_id, change)
+        touched = self._first_touched(change)
         # Under the lock no companion can come between: one that is created later is filled from
-        # reads that see the removal.
+        # reads that see the removal. Summaries that a run is about to commit have a smaller lsn.
         with self._lock:
             stream_id = self.companion(change.stream_id)
-            if stream_id is None:
+            lengths, until_ns = self._made.get(change.stream_id, (frozenset[int](), TIME_MIN))
+            making = change.start_ns < until_ns
+            if stream_id is None or not (making or touched is not None):
                 return super().change(change)
             self._check_tombstones(change, 2)
-            name = self._state.streams.by_id[change.stream_id].retention_class
-            for length_ns in self._lengths.get(name, ()):
-                start_ns = min(start_ns, change.start_ns // length_ns * length_ns)
-            first = max(start_ns, TIME_MIN)
+            starts = [change.start_ns if touched is None else touched]
+            if making:
+                starts += [change.start_ns // length * length for length in lengths]
+            first = max(min(starts), TIME_MIN)
             super().change(replace(change, stream_id=stream_id, start_ns=first))
             return super().change(change)
 
-    def _first_touched(self, stream_id: int, change: Change) -> int:
-        """Begin of the first summary that a window touches; the window's own where none does."""
+    def _first_touched(self, change: Change) -> int | None:
+        """Begin of the first summary that a window touches, None where it touches none."""
         low = max(change.start_ns - DAY_NS, TIME_MIN)
-        found = self.read_events(stream_id, low, change.start_ns, columns=())
+        stream_id = self.companion(change.stream_id)
+        if stream_id is None:
+            return None
+        found = self.read_events(stream_id, low, change.end_ns, columns=())
         touched = found.timestamp_ns + lengths_of(found.event_id) > change.start_ns
-        return int(found.timestamp_ns[touched].min()) if touched.any() else change.start_ns
+        if not touched.any():
+            return None
+        return min(int(found.timestamp_ns[touched].min()), change.start_ns)
 
     # What a run of expiry calls
 
@@ -270,9 +276,10 @@ class SummarySide(BulkSide, ReadSide):
         with self._lock:
             self._check_writable("make summaries")
             table = self._state.streams
-            lengths = {name: set(known) for name, known in self._lengths.items()}
+            made = dict(self._made)
             for due in dues:
-                lengths.setdefault(due.info.retention_class, set()).add(due.length_ns)
+                lengths, until_ns = made.get(due.info.id, (frozenset(), due.end_ns))
+                made[due.info.id] = (lengths | {due.length_ns}, max(until_ns, due.end_ns))
                 wanted = CLASS_PREFIX + due.info.retention_class
                 info, new = table.plan(
                     companion_uuid(due.info.uuid),
@@ -284,7 +291,7 @@ class SummarySide(BulkSide, ReadSide):
                 if new or info.retention_class != wanted:
                     self._log_stream(replace(info, retention_class=wanted))
                 found[due.info.id] = info.id
-            self._lengths = {name: frozenset(known) for name, known in lengths.items()}
+            self._made = made
         self._wait_for_streams()
         return found
 

@@ -183,6 +183,22 @@ def test_a_removal_while_summaries_are_made_is_seen_by_them():
     assert min(stored(plant, B)) < window[1]
 
 
+def test_a_removal_of_rows_that_are_not_summarised_is_one_change():
+    """Behind the horizon there is nothing to take along."""
+    plant = Plant()
+    fill(plant)
+    plant.expire(RULES)
+    before = stored(plant)
+    for reopened in (False, True):
+        if reopened:
+            plant.reopen()
+        plant.change(Verb.DELETE, A, NOW - DAY_NS, NOW)
+        changes = plant.engine.read_events(plant.engine.changes_stream(), *EVERYTHING)
+        assert {plant.slots[A]} == set(changes.data["stream"].value.tolist())
+    plant.change(Verb.DELETE, A, min(before) + 1, min(before) + 2)  # in a process without a run
+    assert min(stored(plant)) > min(before)
+
+
 def test_a_summary_read_as_known_before_it_was_made_is_none():
     """Summaries are known from their lsn on."""
     plant = Plant()
