@@ -142,6 +142,31 @@ def test_answers_are_those_of_before(rules, days):
     assert {0, HOUR_NS} <= stands
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_stay_through_many_runs(seed):
+    """Runs at any hour, intervals of any length, compaction, a reopen: days are as before."""
+    rng = np.random.default_rng(seed)
+    holder = Holder(F64, I64, seed=seed, days=12, per_day=60)
+    windows = [(NOW - 12 * DAY_NS, NOW, DAY_NS), (NOW - 12 * DAY_NS, NOW, 0)]
+    asked = [(*window, tag) for window in windows for tag in range(2)]
+    before = [holder.ask(*one) for one in asked]
+    now_ns = NOW - 9 * DAY_NS
+    while now_ns < NOW + 2 * DAY_NS:
+        now_ns += int(rng.integers(1, 40)) * HOUR_NS // 2
+        length = int(rng.choice([HOUR_NS, 2 * HOUR_NS, 6 * HOUR_NS, DAY_NS, 900 * SECOND_NS]))
+        rules = {"default": Rule(age_ns=2 * DAY_NS, summary_ns=length)}
+        holder.engine.expire(rules, now_ns=now_ns, uptime_ns=0, force=True)
+        if rng.random() < 0.3:
+            holder.clock.time_ns = now_ns + 100 * DAY_NS
+            holder.engine.compact(lambda size_bytes: None)
+        if rng.random() < 0.3:
+            holder.engine.close()
+            holder.engine = Engine.open(holder.fs, EngineConfig(free_bytes_min=0), holder.clock)
+        for one, old in zip(asked, before, strict=True):
+            same(old, holder.ask(*one))
+    assert len(holder.engine.summaries(holder.series[0], NOW - 20 * DAY_NS, NOW)) >= 12
+
+
 @pytest.mark.parametrize("lowest", [0, 30, 60, 120])
 def test_info_bits_tell_where_an_extreme_stands(lowest):
     """At the start, at the horizon inside the interval, twice: bits as before."""
