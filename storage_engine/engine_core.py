@@ -70,6 +70,7 @@ class EngineCore:
         if not read_only:
             self._aside.move(self._state.segments)
         self.incarnation = found.incarnation
+        self._reader.know(found.incarnation)
         self._flusher = Flusher(fs, config, clock, state=self._state, lock=self._lock, found=found)
         apply = replayer(self._state, self._found, self._make_room_at_open)
         if read_only:

@@ -68,6 +68,10 @@ class SegmentReader:
         self._rebuilt: OrderedDict[int, Directory | None] = OrderedDict()
         self._incarnations: dict[bytes, None] = {}
 
+    def know(self, incarnation: bytes) -> None:
+        """Remember who may have written segments; helps where a file no longer says it."""
+        self._incarnations[incarnation] = None
+
     def _read(self, info: SegmentInfo, offset: int, size: int) -> bytes:
         return self._files.read(info.id, info.path, offset, size)
 
@@ -142,7 +146,7 @@ class SegmentReader:
         missing = [name for name in _NEEDED if name not in table]
         if missing:
             raise CorruptData(f"cannot read directory: got no {missing}, at {at}", path=at)
-        self._incarnations[header.incarnation] = None
+        self.know(header.incarnation)
         return Directory(info, header.incarnation, table)
 
     def block(self, directory: Directory, number: int) -> Rows | None:

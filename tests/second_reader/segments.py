@@ -151,7 +151,10 @@ def segment_rows(
     """
     bad: dict[int, str] = {}
     blocks: dict[int, Block] = {}
-    for number in range(len(segment.table["block_rows"])):
+    for number, rows in enumerate(segment.table["block_rows"].tolist()):
+        if not rows:  # not found: there is no directory to say what it held
+            bad[number] = f"block {number} is nowhere"
+            continue
         try:
             blocks[number] = segment.block(number)
         except DamagedError as problem:

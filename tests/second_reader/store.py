@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from second_reader.codecs import read_table
+from second_reader.found_blocks import FoundSegment
 from second_reader.frames import read_frame
 from second_reader.log import BIND, CHANGE, FRAME, STREAM, Record, read_log
 from second_reader.manifest import bindings_of, newest_manifest
@@ -61,7 +62,8 @@ class Store:
 
     def _open(self, paths: list[Path]) -> list[tuple[Path, Segment]]:
         """Sound segments; without a manifest the streams are adopted from their footers."""
-        found = []
+        found: list[tuple[Path, Segment]] = []
+        broken: list[Path] = []
         for path in paths:
             name = path.relative_to(self.root).as_posix()
             try:
@@ -71,6 +73,8 @@ class Store:
                     raise DamagedError("another segment than its name says")
             except (DamagedError, FileNotFoundError) as problem:
                 self.findings.append(Finding(name, str(problem)))
+                if self.manifest is not None:
+                    broken.append(path)
                 continue
             found.append((path, segment))
             if self.manifest is None:
@@ -78,6 +82,21 @@ class Store:
                     known = self.streams.get(stream)
                     if known is None or len(columns) > len(known.columns):
                         self.streams[stream] = Stream(stream, uuid, kind, columns)
+        return found + self._found_blocks(broken, [segment for _, segment in found])
+
+    def _found_blocks(self, paths: list[Path], sound: list[Segment]) -> list[tuple[Path, Segment]]:
+        """What can be read of segments whose header, directory or trailer is damaged."""
+        found: list[tuple[Path, Segment]] = []
+        known = {segment.incarnation for segment in sound}
+        if self.manifest is not None:
+            known.add(self.manifest.incarnation)
+        for path in paths:
+            try:
+                data = path.read_bytes()
+                candidates = [data[16:32], data[-48:-32], *known]
+                found.append((path, FoundSegment(data, int(path.stem, 16), candidates)))
+            except (DamagedError, FileNotFoundError):
+                continue
         return found
 
     def _adopt_tombstones(self) -> None:
