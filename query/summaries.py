@@ -16,6 +16,7 @@ from query.series import TIME_MAX_NS, TIME_MIN_NS, Signal, TagSamples, join_sign
 from storage_engine.sample import DTYPES, EventColumns, Int64Array, ValueType
 
 _DAY_NS = 86_400 * 1_000_000_000
+_PIECE_NS = 64 * _DAY_NS  # read at a time, so that too many are refused before they are in memory
 _POINTS = ("first", "first_good", "last_good", "last")
 _NATIVE = ("minimum", "maximum", *_POINTS)
 Windows = tuple[Int64Array, Int64Array]
@@ -152,21 +153,20 @@ def load(samples: TagSamples, windows: Windows, limits: QueryLimits) -> SummaryR
     low = min(max(int(windows[0].min()), first), behind)
     under = windows[1][windows[0] < behind + _DAY_NS]
     high = min(max(int(under.max()) if len(under) else low, low), behind)
-    found = [
-        *_reach(samples, low, first, backward=True),
-        *samples.summaries(low, high),
-        *_reach(samples, high, behind, backward=False),
-    ]
+    found = list(_reach(samples, low, first, backward=True))
+    for begin in range(low, high, _PIECE_NS):
+        found += samples.summaries(begin, min(begin + _PIECE_NS, high))
+        if sum(map(len, found)) > limits.rows_max:
+            raise LimitExceeded(
+                "read the summaries of the windows",
+                got=f"more than {limits.rows_max} summaries",
+                want="a shorter window",
+                where=f"tag {samples.tag.name!r}",
+            )
+    found += _reach(samples, high, behind, backward=False)
     found = [part for part in found if len(part)]
     if not found:
         return None
-    if sum(map(len, found)) > limits.rows_max:
-        raise LimitExceeded(
-            "read the summaries of the windows",
-            got=f"more than {limits.rows_max} summaries",
-            want="a shorter window",
-            where=f"tag {samples.tag.name!r}",
-        )
     return _rows(found)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from query.aggregates import AGGREGATES
 from query.engine import Query
-from query.errors import BadRequest
+from query.errors import BadRequest, LimitExceeded
 from query.join import window_aggregates
 from query.ports import Tag
 from query.request import AggregateRequest, QueryLimits
@@ -257,6 +257,16 @@ def test_rules_that_summaries_were_not_made_by_are_refused():
     before = calm.ask(*old, treat_uncertain_as_bad=False)
     calm.expire()
     same(before, calm.ask(*old, treat_uncertain_as_bad=False))
+
+
+def test_too_many_summaries_are_refused():
+    """With the limit of rows; a shorter window is answered."""
+    holder = Holder(F64)
+    holder.expire()
+    holder.limits = QueryLimits(rows_max=12)
+    with pytest.raises(LimitExceeded, match="more than 12 summaries"):
+        holder.ask(NOW - 4 * DAY_NS, NOW, DAY_NS)
+    assert holder.ask(NOW - 4 * DAY_NS, NOW - 3 * DAY_NS, DAY_NS).samples_used.any()
 
 
 def test_a_tag_whose_type_changed_joins_its_series():
