@@ -126,7 +126,8 @@ class Engine(RetentionSide, BackupSide, ErasureSide):
         """
         self._check_open("verify")
         self._reader.forget()
-        self._reader.verify({info.id: info for info in self._state.segments}, progress)
+        held = self._state.segments  # so that compaction takes no file away meanwhile
+        self._reader.verify({info.id: info for info in held}, progress)
         return self._found.list()
 
     def stats(self) -> EngineStats:
@@ -163,6 +164,7 @@ class Engine(RetentionSide, BackupSide, ErasureSide):
                 return
             self._closed = True
         with self._upkeep_lock, self._flusher.running:
+            self._flusher.closed = True
             if self._wal is not None:
                 self._wal.close()
             self._reader.close()

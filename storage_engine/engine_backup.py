@@ -62,9 +62,9 @@ class BackupSide(EngineCore):
             writer.begin()
             try:
                 with self._flusher.hold(self._flusher.checkpoint_lsn + 1):
-                    segments, manifest, data = self._one_moment()
+                    segments, manifest, data, durable_lsn = self._one_moment()
                     writer.add_manifest(manifest.path, data)
-                    counted = writer.add_log(manifest.checkpoint_lsn, self._wal.durable_lsn)
+                    counted = writer.add_log(manifest.checkpoint_lsn, durable_lsn)
                 # The set keeps the files, however long this takes; the log is free to go.
                 writer.add_segments(segments)
                 attached = () if attach is None else writer.attach(attach)
@@ -82,9 +82,11 @@ class BackupSide(EngineCore):
         finally:
             held.release()
 
-    def _one_moment(self) -> tuple[SegmentSet, Manifest, bytes]:
-        """Newest generation and its segments, of one moment."""
+    def _one_moment(self) -> tuple[SegmentSet, Manifest, bytes, int]:
+        """Newest generation, its segments, and how far the log was durable, of one moment."""
+        assert self._wal is not None, "checked before"
         with self._flusher.running:
+            durable_lsn = self._wal.durable_lsn  # before the rest: an import commits behind its lsn
             path = self._flusher.manifest_path
             segments, data = self._state.segments, read_whole(self._fs, path)
-        return segments, decode_manifest(data, at=path), data
+        return segments, decode_manifest(data, at=path), data, durable_lsn

@@ -8,7 +8,6 @@ from storage_engine.bulk import BulkRows, BulkWriter, Pace, check_rows
 from storage_engine.engine_changes import ChangeSide
 from storage_engine.frame import SlotKind
 from storage_engine.head import Captured
-from storage_engine.newest import PRESENT
 from storage_engine.sample import AnyArray
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.streams import StreamInfo, get_stream
@@ -121,20 +120,8 @@ class BulkSide(ChangeSide):
             raise
 
     def _moved_series(self, parts: Sequence[BulkRows]) -> list[int]:
-        """Series whose newest sample these rows may be."""
-        last: dict[int, int] = {}
-        for part in parts:
-            if part.quality is not None:
-                here = int(part.timestamp_ns.max())
-                last[part.stream_id] = max(here, last.get(part.stream_id, here))
-        with self._lock:
-            self._state.newest.grow(self._state.streams.id_end)
-            newest = self._state.newest
-            return [
-                stream_id
-                for stream_id, time_ns in last.items()
-                if not newest.flags[stream_id] & PRESENT or newest.time[stream_id] <= time_ns
-            ]
+        """Series whose newest sample these rows may be; a deletion may make any of them so."""
+        return sorted({part.stream_id for part in parts if part.quality is not None})
 
     def _note_events(self, parts: Sequence[BulkRows]) -> None:
         with self._lock:

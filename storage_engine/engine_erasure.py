@@ -10,6 +10,7 @@ from storage_engine.segment.layout import DIRECTORY, segment_number
 from storage_engine.tombstones import Tombstone
 
 _DONE = "erased_lsn"
+_FINDINGS = "findings.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class ErasureSide(CompactionSide):
         for stone in sorted(waiting, key=lambda one: one.lsn):
             holds = [path for path, lsns in held.items() if stone.lsn in lsns]
             log = ["wal"] if first <= stone.lsn else []
-            found.append(Erasure(stone, (*holds, *old, *log)))
+            found.append(Erasure(stone, (*holds, *old, *log, *self._damaged_files())))
         return tuple(found)
 
     def finish_erasures(self, pace: Pace) -> tuple[Erasure, ...]:
@@ -84,10 +85,10 @@ class ErasureSide(CompactionSide):
         with self._upkeep_lock:
             self._flusher.forget(self._wal)
         self._reader.retain(self._state.live.held)
+        with self._lock:  # before the look: an erasure that comes meanwhile is not finished
+            erased = [one.lsn for one in self._state.tombstones if one.erase]
         left = self.erasures()
         waiting = [one.tombstone.lsn for one in left if one.waits_for]
-        with self._lock:
-            erased = [one.lsn for one in self._state.tombstones if one.erase]
         done = max((lsn for lsn in erased if lsn < min(waiting, default=2**63)), default=0)
         if done > self._erased_lsn():
             with self._upkeep_lock:
@@ -100,6 +101,16 @@ class ErasureSide(CompactionSide):
             raise DataError(f"cannot read facts: got {_DONE} {done!r}, want a number")
         return done
 
+    def _damaged_files(self) -> list[str]:
+        """Copies of damaged bytes: nobody knows what they hold, and only a person removes them."""
+
+        def below(directory: str) -> list[str]:
+            paths = [f"{directory}/{n}" for n in self._fs.list(directory) if n != _FINDINGS]
+            files = [path for path in paths if _is_file(path)]
+            return files + [inner for path in paths if path not in files for inner in below(path)]
+
+        return below("damaged") + below("wal/damaged")
+
     def _files(self) -> list[tuple[str, int]]:
         found = []
         for partition in self._fs.list(DIRECTORY):
@@ -108,3 +119,9 @@ class ErasureSide(CompactionSide):
                 if number is not None and not name.endswith(".new"):
                     found.append((f"{DIRECTORY}/{partition}/{name}", number))
         return found
+
+
+def _is_file(path: str) -> bool:
+    """Whether a name below ``damaged`` is that of a file: a generation, or one with an ending."""
+    name = path.rpartition("/")[2]
+    return "." in name or len(name) == 16

@@ -166,7 +166,7 @@ class RetentionSide(SummarySide):
             rewritten = [c for c in rewritten if c not in failed]
             self._prune()
         done = {c.info.id for c in (*dropped, *rewritten)}
-        damaged |= {c.info.path for c in candidates if c.info.id in self._unreadable}
+        damaged |= {c.info.path for c in candidates if c.damaged or c.info.id in self._unreadable}
         return ExpiryReport(
             dry_run=pace is None,
             forced=asked.force,
@@ -197,8 +197,9 @@ class RetentionSide(SummarySide):
             if info.first >= horizon:
                 known = (0, unread(info, Pins()))  # too young for any rule: no need to look
             elif known is None or known[0] != stamp:
-                directory = self._reader.directory(info)
-                if directory is None or is_strange(directory, class_of):
+                directory = self._reader.directory_for_reads(info)
+                partly = directory is None or directory.rows_missing > 0
+                if directory is None or partly or is_strange(directory, class_of):
                     known = (stamp, unread(info, pins, damaged=True))
                 else:
                     known = (stamp, self._look_through(directory, names, class_of, pins))
@@ -309,6 +310,7 @@ class RetentionSide(SummarySide):
             # to be known of them.
             added = (*added, *written.take())
             try:
+                self._check_classes(run)
                 self._flusher.replace([c.info.id for c in group], added, facts=facts)
             except InvalidArgument:
                 self._give_up(added)
@@ -318,6 +320,17 @@ class RetentionSide(SummarySide):
         if not going:
             self._store_age(facts)
         return failed
+
+    def _check_classes(self, run: Run) -> None:
+        """What was decided by classes that are no longer so must not be done."""
+        now = self._state.streams.by_id
+        for stream_id, info in run.streams.items():
+            if now[stream_id].retention_class != info.retention_class:
+                raise InvalidArgument(
+                    f"cannot expire: got stream {stream_id} moved to class "
+                    f"{now[stream_id].retention_class!r} meanwhile, want another run",
+                    stream_id=stream_id,
+                )
 
     def _prune(self) -> None:
         """Forget deletions of rows that are gone; the next flush makes it last."""

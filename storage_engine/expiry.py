@@ -280,12 +280,13 @@ def unread(info: SegmentInfo, pins: Pins, *, damaged: bool = False) -> Candidate
     pins : Pins
         One that touches it holds all of it.
     damaged : bool
+        Then nobody can say of which streams the rows are, and so by which class they go: all stay.
 
     Returns
     -------
     Candidate
     """
-    pinned = info.rows if pins.touches(info.first, info.last) else 0
+    pinned = info.rows if damaged or pins.touches(info.first, info.last) else 0
     part = Part(info.retention_class, info.first, info.last, info.rows, pinned)
     return Candidate(info, (part,), damaged)
 

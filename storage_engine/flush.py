@@ -15,7 +15,7 @@ from storage_engine.events import event_rule
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import Manifest, newest_table, stream_table
 from storage_engine.producers import producer_columns
-from storage_engine.revisions import drop_certain, drop_redelivered
+from storage_engine.revisions import drop_redelivered
 from storage_engine.sample import Int64Array, UInt32Array
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.live import LiveSegments
@@ -202,21 +202,21 @@ class SegmentFlush:
 
 
 def _reduced(stream: UInt32Array, rows: Rows, tombstones: Tombstones) -> tuple[UInt32Array, Rows]:
-    """Leave out what is erased, and what the rule of revisions drops whatever older rows exist."""
-    marked = np.isin(stream, [entry.stream_id for entry in tombstones])
-    if not marked.any():
-        keep = drop_certain(rows, stream)
-        return (stream, rows) if keep.all() else (stream[keep], rows.take(keep))
+    """Leave out what is erased, and redeliveries of the row before.
+
+    Between two rows of a head a deletion or an import may stand, so nothing else is certain.
+    """
     gone = np.zeros(len(rows), np.bool_)
+    marked = np.isin(stream, [entry.stream_id for entry in tombstones])
     for stream_id in np.unique(stream[marked]).tolist():
         mine = np.flatnonzero(stream == stream_id)
         mask = erased(rows.take(mine), tombstones.of(stream_id))
         if mask is not None:
             gone[mine] = mask
-    stream, rows, marked = stream[~gone], rows.take(~gone), marked[~gone]
-    # A deletion may stand between two equal rows, so only a redelivery is certain there.
-    keep = np.where(marked, drop_redelivered(rows, stream), drop_certain(rows, stream))
-    return stream[keep], rows.take(keep)
+    if gone.any():
+        stream, rows = stream[~gone], rows.take(~gone)
+    keep = drop_redelivered(rows, stream)
+    return (stream, rows) if keep.all() else (stream[keep], rows.take(keep))
 
 
 def manifest_of(

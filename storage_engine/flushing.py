@@ -8,7 +8,7 @@ import numpy as np
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
-from storage_engine.errors import DiskError, InvalidArgument
+from storage_engine.errors import DiskError, EngineClosed, InvalidArgument
 from storage_engine.filesystem import FileSystem
 from storage_engine.flush import SegmentFlush, collect_garbage, manifest_of
 from storage_engine.manifest import (
@@ -66,6 +66,7 @@ class Flusher:
         self._kept = [found.manifest] if found.manifest else []
         self._wal_bytes = 0
         self._holds: list[int] = []
+        self.closed = False  # set under ``running``: what waited for it then must not write
         self.facts: Mapping[str, object] = _facts_of(found.manifest)
         self.generation = found.generation
         self.bytes_written = 0  # into segments
@@ -122,6 +123,7 @@ class Flusher:
             The head stays in memory and in the log; the next flush tries again with new files.
         """
         with self.running:
+            self._check_open()
             with self._lock:
                 durable_lsn = wal.durable_lsn
                 self._state.drain(durable_lsn)
@@ -134,6 +136,10 @@ class Flusher:
             self.flush_frozen()
             self.cut_log(wal)
             self._wal_bytes = wal.size_bytes
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise EngineClosed("cannot commit: got a closed engine, want an open one")
 
     def cut_log(self, wal: Wal) -> None:
         """Remove log files that neither a kept generation nor a holder needs."""
@@ -170,6 +176,7 @@ class Flusher:
         """
         state = self._state
         with self.running:
+            self._check_open()
             gone = set(drop)
             missing = gone - state.segments.ids
             if missing:
@@ -211,7 +218,7 @@ class Flusher:
         DiskError, CorruptData, EngineClosed
             It can be tried again.
         """
-        wal.rotate()  # everything before is durable then, and in files of its own
+        wal.rotate(fresh=True)  # everything before is durable then, and in files of its own
         for _ in range(KEPT):
             self.flush(wal)
             self.replace((), ())

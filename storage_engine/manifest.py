@@ -264,9 +264,9 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
             blob.append(len(raw).to_bytes(4, "little") + raw)
     return {
         "latest_stream": ids.astype(np.uint32),
-        "latest_time": newest.time[ids],
-        "latest_quality": newest.quality[ids],
-        "latest_stamp": newest.stamp[ids],
+        "latest_time": np.where(known, newest.time[ids], 0).astype(np.int64),
+        "latest_quality": np.where(known, newest.quality[ids], 0).astype(np.uint32),
+        "latest_stamp": np.where(known, newest.stamp[ids], 0).astype(np.uint64),
         "latest_flags": flags,
         "latest_cell": cell,
         "latest_text": np.frombuffer(b"".join(blob), np.uint8),

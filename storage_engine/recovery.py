@@ -23,14 +23,14 @@ from storage_engine.manifest import (
     read_newest,
     read_streams,
 )
-from storage_engine.newest import FIRST, PRESENT, VALID, cells_of
+from storage_engine.newest import PRESENT, VALID, cells_of
 from storage_engine.prepare import prepare, split_record
 from storage_engine.producers import ids_of
 from storage_engine.reads import Window, read_events, read_samples
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import Pending, PendingChange, State, grown
-from storage_engine.streams import Duplicates, stream_from_json
+from storage_engine.streams import stream_from_json
 from storage_engine.table import Table, decode_table, encode_table, read_json
 from storage_engine.tombstones import Tombstone, Tombstones, read_tombstones
 from storage_engine.wal_record import Record, RecordKind, file_number
@@ -106,8 +106,7 @@ def _load_manifest(manifest: Manifest, state: State) -> None:
     state.newest.grow(state.streams.id_end)
     read_newest(table, state.newest, state.streams.by_id, state.front.intern)
     for info in state.streams.by_id.values():
-        if info.duplicates is Duplicates.FIRST:
-            state.newest.flags[info.id] |= FIRST
+        state.follow_duplicates(info)
     state.tombstones = read_tombstones(table)
     if "stream_flushed" in table:
         state.flushed_ns = grown(state.flushed_ns, state.streams.id_end)

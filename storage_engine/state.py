@@ -189,7 +189,7 @@ class State:
             self.times.columns(),
             self.tombstones,
         )
-        self.front = self._new_front(rows_min)
+        self.front = self._new_front(max(rows_min, self.pending_rows))
         self.frozen = (*self.frozen, frozen)
         return frozen
 
@@ -215,13 +215,15 @@ class State:
     def drain(self, durable_lsn: int) -> None:
         """Put frames into the front head as far as they are durable."""
         while self.pending and self.pending[0].lsn <= durable_lsn:
-            pending = self.pending.popleft()
-            self.pending_rows -= pending.rows
-            self.pending_bytes -= pending.size_bytes
+            pending = self.pending[0]
             if isinstance(pending, PendingChange):
                 self.apply_change(pending)
             else:
                 self.apply(pending)
+            # Only now: what cannot be applied must not be passed over by a later record.
+            self.pending.popleft()
+            self.pending_rows -= pending.rows
+            self.pending_bytes -= pending.size_bytes
 
     def apply(self, pending: Pending) -> None:
         """Put a durable frame into the front head."""

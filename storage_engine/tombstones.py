@@ -65,7 +65,7 @@ class Tombstones:
     entries : iterable of Tombstone
     """
 
-    __slots__ = ("_by_stream", "_count")
+    __slots__ = ("_by_stream", "_count", "_ends")
 
     def __init__(self, entries: Iterable[Tombstone] = ()) -> None:
         by_stream: dict[int, list[Tombstone]] = {}
@@ -76,6 +76,7 @@ class Tombstones:
             for stream, held in by_stream.items()
         }
         self._count = sum(map(len, by_stream.values()))
+        self._ends: tuple[UInt32Array, Int64Array] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -103,8 +104,11 @@ class Tombstones:
         """
         if not self._count:
             return np.empty(0, np.uint32)
-        ids = np.array(sorted(self._by_stream), np.uint32)
-        ends = np.array([max(t.end_ns for t in self._by_stream[i]) for i in ids.tolist()], np.int64)
+        if self._ends is None:
+            known = sorted(self._by_stream)
+            last = [max(t.end_ns for t in self._by_stream[i]) for i in known]
+            self._ends = np.array(known, np.uint32), np.array(last, np.int64)
+        ids, ends = self._ends
         place = np.minimum(np.searchsorted(ids, stream), len(ids) - 1)
         return np.unique(stream[(ids[place] == stream) & (timestamp_ns < ends[place])])
 

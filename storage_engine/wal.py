@@ -254,8 +254,8 @@ class Wal:
             raise EngineClosed(f"cannot make lsn {lsn} durable: the log is closed")
         return False
 
-    def rotate(self) -> None:
-        """Make everything durable and go on in a new file.
+    def rotate(self, *, fresh: bool = False) -> None:
+        """Make everything durable and go on in a new file; a fresh one was never used before.
 
         Raises
         ------
@@ -266,6 +266,8 @@ class Wal:
         """
         with self._lock:
             self._check("rotate")
+            if fresh:
+                self._files.drop_spare()
             if self._file is None or self._end > FILE_HEADER_BYTES:
                 self._next_file()
 

@@ -1,5 +1,6 @@
 """Sealed files back into rows. Damage is named in the findings and served around."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class SegmentReader:
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
         self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
+        self._rebuilding = threading.Lock()
         self._rebuilt: OrderedDict[int, Directory | None] = OrderedDict()
         self._incarnations: dict[bytes, None] = {}
 
@@ -100,11 +102,12 @@ class SegmentReader:
         found = self.directory(info)
         if found is not None:
             return found
-        if info.id not in self._rebuilt:
-            self._rebuilt[info.id] = self._rebuild(info)
-            while len(self._rebuilt) > _REBUILT_MAX:
-                self._rebuilt.popitem(last=False)
-        return self._rebuilt[info.id]
+        with self._rebuilding:
+            if info.id not in self._rebuilt:
+                self._rebuilt[info.id] = self._rebuild(info)
+                while len(self._rebuilt) > _REBUILT_MAX:
+                    self._rebuilt.popitem(last=False)
+            return self._rebuilt[info.id]
 
     def _rebuild(self, info: SegmentInfo) -> Directory | None:
         try:
@@ -205,7 +208,8 @@ class SegmentReader:
         """
         for info in infos.values():
             self._aside.discard(info.id)
-            self._rebuilt.pop(info.id, None)
+            with self._rebuilding:
+                self._rebuilt.pop(info.id, None)
             directory = self.directory(info)
             if directory is not None:
                 for number in range(len(directory.table["block_rows"])):
@@ -216,7 +220,8 @@ class SegmentReader:
         """Drop all caches, so that the next read sees the disk."""
         self._directories.clear()
         self._blocks.clear()
-        self._rebuilt.clear()
+        with self._rebuilding:
+            self._rebuilt.clear()
         self.close()
 
     def close(self) -> None:

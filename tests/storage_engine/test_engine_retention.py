@@ -286,19 +286,36 @@ def test_damage_does_not_stand_in_the_way_of_the_rest():
     assert [0, 1, 1] == counts
 
 
-def test_a_segment_without_a_directory_goes_by_what_the_manifest_says():
-    """All of it is older than the rule: it goes, named; a pin over it holds it."""
+def test_a_segment_without_a_directory_goes_when_its_blocks_tell_all_of_it():
+    """All of it is older than the rule: it goes, named; a pin of one of its streams holds it."""
     plant = Plant()
     plant.write_days(4)
     rules = {"default": Rule(age_ns=DAY_NS)}
     oldest = min(plant.engine._state.segments, key=lambda info: info.first)
     damage(plant, oldest, oldest.size - 70)
     plant.reopen()
-    held = plant.expire(rules, (Pin(frozenset({999}), oldest.first, oldest.first + 1),))
+    pin = Pin(frozenset({plant.slots[A]}), oldest.first, oldest.first + SECOND_NS)
+    held = plant.expire(rules, (pin,))
+    assert oldest.path not in held.dropped
+    plant.reopen()
     gone = plant.expire(rules)
 
-    assert oldest.path not in held.dropped
     assert ((oldest.path,), (oldest.path,)) == (gone.dropped, gone.damaged)
+
+
+def test_a_segment_of_which_a_part_is_lost_never_goes():
+    """Nobody can say of which streams the lost rows were, and so by which class they go."""
+    plant = Plant()
+    plant.write_days(4)
+    oldest = min(plant.engine._state.segments, key=lambda info: info.first)
+    plant.fs.open_write(oldest.path).truncate(300)
+    plant.reopen()
+
+    report = plant.expire({"default": Rule(age_ns=DAY_NS)})
+
+    assert oldest.path not in report.dropped
+    assert oldest.path in report.damaged
+    assert plant.fs.exists(oldest.path)
 
 
 def damage(plant, info, offset):
