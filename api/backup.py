@@ -25,6 +25,8 @@ def run_job(
     url: str | None,
     here: Callable[[Backups], BackupJob] | None,
     request: tuple[str, Mapping[str, Any]],
+    *,
+    alone: str = "",
 ) -> dict[str, Any]:
     """Do one job and wait for its end.
 
@@ -37,6 +39,8 @@ def run_job(
         Begins it on the files, when no server holds them; None when only a server can do it.
     request : tuple
         Path and body that ask a server for the same.
+    alone : str
+        An option that only holds for a store that no server has open.
 
     Returns
     -------
@@ -55,6 +59,9 @@ def run_job(
         try:
             historian = Historian.open(config, clock)
         except StoreLocked:
+            if alone:
+                message = f"cannot use {alone}: got a store that a server holds, want its own"
+                raise CommandFailed(f"{message} [backup] directory") from None
             say("a server holds the store: it is asked to do it")
         else:
             try:

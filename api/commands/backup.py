@@ -62,6 +62,7 @@ def backup(
                 url,
                 lambda backups: backups.create(kind.value, name, "command line"),
                 ("/v1/backups", {"kind": kind.value, "name": name}),
+                alone="--repository" if repository is not None else "",
             )
             _show_one(report, json=json)
         elif action is Action.LIST:

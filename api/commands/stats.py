@@ -42,6 +42,9 @@ def stats(
 
 def _files(folder: Path, top: int) -> dict[str, Any]:
     stores = [target for target in targets([folder]) if target.kind is None]
+    # Backups in the data folder are stores as well; its own one is meant.
+    own = [target for target in stores if target.root in {folder, folder / "engine"}]
+    stores = own or stores
     if len(stores) != 1:
         raise CommandFailed(f"cannot count: got {len(stores)} stores, want one, at {folder}")
     return count(stores[0], top=top)

@@ -9,7 +9,7 @@ import pytest
 
 from storage_engine.checksum import crc32c
 from storage_engine.engine import Engine
-from storage_engine.frame import SlotKind
+from storage_engine.frame import Declaration, SlotKind, encode_frame
 from storage_engine.manifest import (
     Manifest,
     decode_manifest,
@@ -110,6 +110,27 @@ def test_damage_of_frames_is_named(kind):
         sound = [whole[: len(whole) * k // 3] for k in range(4)]
         harmless = read(fs, "wal/a.frames").rstrip(b"\0") in [one.rstrip(b"\0") for one in sound]
         assert done.findings or not changed or harmless
+
+
+def test_slots_that_a_spool_keeps_declared_have_no_order():
+    """They are frames of sequence 0, one behind the other, and sound."""
+    value = (Column("value", ValueType.FLOAT64),)
+    frames = [
+        encode_frame(
+            incarnation=bytes(16),
+            producer_id=b"p" * 16,
+            epoch=1,
+            sequence=0,
+            previous_crc=0,
+            declarations=[Declaration(slot, SlotKind.SERIES, "s", f"a{slot}", value)],
+        )
+        for slot in range(3)
+    ]
+    fs = RecordingFileSystem()
+    fs.make_directories("declared")
+    fs.create("declared/1.frames").append(b"".join(frames))
+
+    assert list(verify_file(fs, "declared/1.frames").findings) == []
 
 
 def forge(fs, path, **columns):
