@@ -48,7 +48,7 @@ def same_as_before(rows: Rows, stream: UInt32Array | None = None) -> BoolArray:
 
 
 def drop_certain(rows: Rows, stream: UInt32Array) -> BoolArray:
-    """Part of the rule that holds whatever older rows exist: what a flush may drop.
+    """Part of the rule that holds whatever older rows exist, of rows that nothing lies between.
 
     Parameters
     ----------

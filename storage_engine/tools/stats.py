@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from storage_engine.errors import DataError, InvalidArgument
+from storage_engine.errors import InvalidArgument
 from storage_engine.filesystem import FileSystem
 from storage_engine.frame import SlotKind
-from storage_engine.manifest import Manifest
 from storage_engine.summaries import companion_uuid
-from storage_engine.table import read_json
 from storage_engine.tools.inspect import block_codecs
 from storage_engine.tools.log_file import kind_name, open_log_file
 from storage_engine.tools.manifest_file import ManifestFile, open_manifest
@@ -94,7 +92,6 @@ def store_stats(fs: FileSystem, *, top: int = 20) -> Plain:
         "late_rows": totals.late_rows,
         "late_share": _ratio(totals.late_rows, rows),
         "rows_of_repeated_times": totals.same_time,
-        "write_amplification": _amplification(manifest, size),
         "partitions": [
             {"retention_class": name, "partition": partition, **entry.plain()}
             for (name, partition), entry in sorted(totals.classes.items())
@@ -121,16 +118,6 @@ def _newest(fs: FileSystem) -> ManifestFile | None:
 
 def _ratio(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
-
-
-def _amplification(manifest: Manifest, size: int) -> float | None:
-    """Bytes of segments ever written to those that live, when upkeep has counted them."""
-    try:
-        facts = read_json(manifest.table, "facts", at=manifest.path)
-    except DataError:
-        return None
-    written = facts.get("segment_bytes_written") if isinstance(facts, dict) else None
-    return _ratio(written, size) if isinstance(written, int) else None
 
 
 def _segment(fs: FileSystem, segment: SegmentFile, totals: _Totals) -> None:

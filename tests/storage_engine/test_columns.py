@@ -1,4 +1,4 @@
-"""columns.py: the rule of revisions, and the law that lets a flush apply a part of it."""
+"""revisions.py: the rule of revisions, and the law by which a part of it may come first."""
 
 import numpy as np
 from hypothesis import example, given
