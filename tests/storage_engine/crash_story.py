@@ -244,10 +244,13 @@ class Story:
         self.append(samples, [event], **how)
 
     def reopen(self) -> None:
-        """Close and open."""
+        """Close and open; what a failing disk kept the close from writing was never promised."""
         self.engine.close()
+        failed = self.engine.failed
         self.promise()
         self.open()
+        if failed:
+            self.lost()
 
     def lost(self) -> None:
         """The store was opened after a failure: what nobody waited for may be gone for good."""

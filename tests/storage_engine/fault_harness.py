@@ -95,7 +95,7 @@ def _go(story: Story, steps: Sequence[crash_steps.Step], what: str) -> int:
             refused += 1
             if len(story.slots) < 5:
                 return refused
-            if story.engine.failed:
+            if story.engine.failed and not story.engine._closed:
                 _acknowledges_nothing(story, what)
                 story.engine.close()
             if story.engine._closed and not _opened(story):
