@@ -74,7 +74,13 @@ class EngineCore:
         self._flusher = Flusher(fs, config, clock, state=self._state, lock=self._lock, found=found)
         apply = replayer(self._state, self._found, self._make_room_at_open)
         if read_only:
-            replayed = read_log(fs, WAL_DIRECTORY, start_lsn=found.start_lsn, apply=apply)
+            replayed = read_log(
+                fs,
+                WAL_DIRECTORY,
+                start_lsn=found.start_lsn,
+                apply=apply,
+                apply_frames=self._state.apply_frames,
+            )
             self._take_findings(replayed.findings)
             return
         self._flusher.begin_store()
@@ -86,6 +92,7 @@ class EngineCore:
             pending_bytes_max=config.wal_pending_bytes_max,
             start_lsn=found.start_lsn,
             apply=apply,
+            apply_frames=self._state.apply_frames,
         )
         self._take_findings(self._wal.findings)
         self._aside.save()

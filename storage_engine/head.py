@@ -4,7 +4,7 @@ One thread at a time appends and captures (the engine's lock); what was captured
 without it, because rows once written never change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +13,22 @@ import numpy.typing as npt
 from storage_engine.columns import STRINGS, IndexArray, Rows, join_rows, seal, sort_by_time
 from storage_engine.events import sort_events
 from storage_engine.head_rows import RowLog
+from storage_engine.head_spread import Spread
+from storage_engine.log_scan import plain_frames
 from storage_engine.newest import Newest, cells_of, values_of
 from storage_engine.sample import (
+    AnyArray,
     BoolArray,
     ColumnData,
     Int64Array,
     UInt32Array,
+    UInt64Array,
     ValueType,
 )
+from storage_engine.wal_record import Frames
 
-# time, cell, stamp, quality, chain, stream, flags of one row.
-ROW_BYTES = 8 + 8 + 8 + 4 + 4 + 4 + 1
+# time, cell, chain, stream of one row; quality and missing, which most rows do without.
+ROW_BYTES = 8 + 8 + 4 + 4 + 4 + 1
 _NOWHERE = 2**32 - 1
 _TEXT_BYTES = 120  # an interned string beside its characters: object, list and dict entries
 _EVENT_BYTES = 64
@@ -58,6 +63,19 @@ class Captured:
     last: int
     count: int
     events: tuple[Rows, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedFrames:
+    """How many frames joined a head, the last of each producer, and their rows.
+
+    ``last``: producer, epoch, sequence, crc, lsn, in order of lsn.
+    """
+
+    count: int
+    last: list[tuple[bytes, int, int, int, int]]
+    stream: UInt32Array
+    timestamp_ns: Int64Array
 
 
 class Head:
@@ -152,6 +170,38 @@ class Head:
             streams,
         )
 
+    def append_plain(
+        self,
+        frames: Frames,
+        types: npt.NDArray[np.uint8],
+        newest: Newest,
+        streams: int,
+        slots: Callable[[bytes, int], UInt32Array | None],
+    ) -> "AppendedFrames":
+        """Append frames of plain samples from the log, until one is not plain or does not fit.
+
+        Parameters
+        ----------
+        frames : Frames
+        types : uint8, shape (streams,)
+            Value type per stream.
+        newest : Newest
+            Changed in place.
+        streams : int
+            Every stream id is below it.
+        slots : callable
+            Gives the streams by slot of a producer and epoch, or None.
+
+        Returns
+        -------
+        AppendedFrames
+        """
+        log, base = self._log, self._log.used
+        room = min(log.capacity - base, (self.bytes_max - self.size_bytes) // ROW_BYTES)
+        columns = (frames.data, frames.body, frames.body_bytes, frames.lsn)
+        count, last = plain_frames(log, *columns, types, newest, streams, room, slots)
+        return AppendedFrames(count, last, log.stream[base : log.used], log.time[base : log.used])
+
     def append_events(self, part: EventRows) -> None:
         """Append events; small pieces are joined as they come, so that a stream has few."""
         chunks = self._events.setdefault(part.stream_id, [])
@@ -180,7 +230,15 @@ class Head:
         order = self._log.order(
             np.array([captured.last], np.uint32), np.array([captured.count], np.uint32), one
         )
-        return sort_by_time(_rows_of(self._log, order.astype(np.intp), value_type, self.texts))
+        log, where = self._log, order.astype(np.intp)
+        columns = _Columns(
+            log.time[where],
+            log.stamps(order),
+            log.quality[where],
+            log.cell[where],
+            log.missing[where],
+        )
+        return sort_by_time(columns.rows(value_type, self.texts))
 
     def event_streams(self) -> list[int]:
         """Event streams with rows, ascending."""
@@ -230,31 +288,48 @@ class Head:
         rows = int(counts.sum())
         place = np.full(len(self._log.count), _NOWHERE, np.uint32)
         place[streams] = np.cumsum(counts) - counts
-        out = RowLog(rows, 1)
-        self._log.spread(place, out)
+        out = Spread(self._log, place, rows)
         stream, time, stamp = out.stream, out.time, out.stamp
         ahead = (stream[1:] == stream[:-1]) & (
             (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (stamp[1:] < stamp[:-1]))
         )
+        columns = _Columns(time, stamp, out.quality, out.cell, out.missing)
         if not ahead.any():
-            return stream, _rows_of(out, slice(None), value_type, self.texts)
+            return stream, columns.rows(value_type, self.texts)
         where = np.flatnonzero(np.isin(stream, np.unique(stream[1:][ahead])))
         order = np.arange(rows)
         order[where] = where[np.lexsort((stamp[where], time[where], stream[where]))]
-        return stream, _rows_of(out, order, value_type, self.texts)
+        return stream, columns.take(order).rows(value_type, self.texts)
 
 
 def _ones(rows: int) -> BoolArray:
     return _ONES[:rows] if rows <= len(_ONES) else np.ones(rows, np.bool_)
 
 
-def _rows_of(
-    log: RowLog, where: slice | IndexArray, value_type: ValueType, texts: list[object]
-) -> Rows:
-    valid: BoolArray = log.flags[where].view(np.bool_)
-    value = values_of(value_type, log.cell[where], texts)
-    column = ColumnData(value_type, value, None if valid.all() else valid)
-    return Rows(log.time[where], log.stamp[where], log.quality[where], None, (column,))
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Rows as the head holds them."""
+
+    time: Int64Array
+    stamp: UInt64Array
+    quality: UInt32Array
+    cell: UInt64Array
+    missing: npt.NDArray[np.uint8]
+
+    def take(self, order: IndexArray) -> "_Columns":
+        return _Columns(
+            self.time[order],
+            self.stamp[order],
+            self.quality[order],
+            self.cell[order],
+            self.missing[order],
+        )
+
+    def rows(self, value_type: ValueType, texts: list[object]) -> Rows:
+        value: AnyArray = values_of(value_type, self.cell, texts)
+        valid = np.equal(self.missing, 0) if self.missing.any() else None
+        column = ColumnData(value_type, value, valid)
+        return Rows(self.time, self.stamp, self.quality, None, (column,))
 
 
 def event_bytes(rows: Rows) -> int:

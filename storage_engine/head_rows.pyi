@@ -1,4 +1,4 @@
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,17 @@ class _Newest(Protocol):
 class RowLog:
     used: int
     capacity: int
+    batches: int
     time: Int64Array
     cell: UInt64Array
-    stamp: UInt64Array
-    quality: UInt32Array
     before: UInt32Array
     stream: UInt32Array
-    flags: npt.NDArray[np.uint8]
+    quality: UInt32Array
+    missing: npt.NDArray[np.uint8]
     last: UInt32Array
     count: UInt32Array
+    first: UInt32Array
+    stamp: UInt64Array
     def __init__(self, capacity: int, streams: int) -> None: ...
     def append(
         self,
@@ -36,5 +38,5 @@ class RowLog:
         newest: _Newest,
         streams: int,
     ) -> None: ...
+    def stamps(self, rows: npt.NDArray[Any]) -> UInt64Array: ...
     def order(self, last: UInt32Array, count: UInt32Array, stream: UInt32Array) -> UInt32Array: ...
-    def spread(self, place: UInt32Array, out: RowLog) -> None: ...

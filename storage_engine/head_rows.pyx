@@ -6,14 +6,13 @@ from storage_engine.kernels.head cimport (
     lh_head_batch,
     lh_head_gather,
     lh_head_newest,
-    lh_head_rows,
     lh_head_scatter,
-    lh_head_spread,
 )
 
 import numpy as np
 
 from storage_engine.errors import InvalidArgument
+from storage_engine.head_memory import Region
 
 
 cdef class RowLog:
@@ -22,37 +21,35 @@ cdef class RowLog:
     Memory is reserved for ``capacity`` rows and taken by the system as rows arrive.
     """
 
-    cdef readonly int64_t used
-    cdef readonly int64_t capacity
-    cdef readonly object time, cell, stamp, quality, before, stream, flags, last, count
-    cdef lh_head_rows rows
-    cdef int64_t streams
-
     def __init__(self, int64_t capacity, int64_t streams):
         if capacity < 1 or capacity >= (1 << 32) - 1 or streams < 1:
             raise InvalidArgument(
                 f"cannot make a row log: got {capacity} rows, want 1 to 2^32 - 2")
         self.capacity = capacity
-        self.time = np.empty(capacity, np.int64)
-        self.cell = np.empty(capacity, np.uint64)
-        self.stamp = np.empty(capacity, np.uint64)
-        self.quality = np.empty(capacity, np.uint32)
-        self.before = np.empty(capacity, np.uint32)
-        self.stream = np.empty(capacity, np.uint32)
-        self.flags = np.empty(capacity, np.uint8)
+        # Quality and missing stand behind a page's border: they must start as zeros.
+        wide = (24 * capacity + 4095) // 4096 * 4096
+        memory = Region(wide + 5 * capacity, wide)
+        self.time = np.frombuffer(memory, np.int64, capacity, 0)
+        self.cell = np.frombuffer(memory, np.uint64, capacity, 8 * capacity)
+        self.before = np.frombuffer(memory, np.uint32, capacity, 16 * capacity)
+        self.stream = np.frombuffer(memory, np.uint32, capacity, 20 * capacity)
+        self.quality = np.frombuffer(memory, np.uint32, capacity, wide)
+        self.missing = np.frombuffer(memory, np.uint8, capacity, wide + 4 * capacity)
+        self.first, self.stamp = np.empty(64, np.uint32), np.empty(64, np.uint64)
         cdef int64_t[::1] time = self.time
         cdef uint64_t[::1] cell = self.cell
-        cdef uint64_t[::1] stamp = self.stamp
-        cdef uint32_t[::1] quality = self.quality
         cdef uint32_t[::1] before = self.before
         cdef uint32_t[::1] stream = self.stream
-        cdef uint8_t[::1] flags = self.flags
-        self.rows.stream = &stream[0]
-        self.rows.time, self.rows.cell, self.rows.stamp = &time[0], &cell[0], &stamp[0]
-        self.rows.quality, self.rows.before, self.rows.flags = &quality[0], &before[0], &flags[0]
-        self._grow(streams)
+        cdef uint32_t[::1] quality = self.quality
+        cdef uint8_t[::1] missing = self.missing
+        self.rows.time, self.rows.cell, self.rows.before = &time[0], &cell[0], &before[0]
+        self.rows.stream, self.rows.quality = &stream[0], &quality[0]
+        self.rows.missing = &missing[0]
+        self.point()
+        self.grow(streams)
 
-    cdef int _grow(self, int64_t streams) except -1:
+    cdef int grow(self, int64_t streams) except -1:
+        """Make room for stream ids below ``streams``."""
         last, count = np.zeros(streams, np.uint32), np.zeros(streams, np.uint32)
         if self.streams:
             last[:self.streams], count[:self.streams] = self.last, self.count
@@ -60,6 +57,36 @@ cdef class RowLog:
         cdef uint32_t[::1] count_view = count
         self.rows.last, self.rows.count = &last_view[0], &count_view[0]
         self.last, self.count, self.streams = last, count, streams
+        return 0
+
+    cdef int table_of(self, object newest, lh_head_newest *table) except -1:
+        """Pointers into the table of newest samples."""
+        cdef int64_t[::1] time = newest.time
+        cdef uint64_t[::1] cell = newest.cell
+        cdef uint64_t[::1] stamp = newest.stamp
+        cdef uint32_t[::1] quality = newest.quality
+        cdef uint8_t[::1] flags = newest.flags
+        table.time, table.cell, table.stamp = &time[0], &cell[0], &stamp[0]
+        table.quality, table.flags = &quality[0], &flags[0]
+        return 0
+
+    cdef int point(self) except -1:
+        cdef uint32_t[::1] first = self.first
+        cdef uint64_t[::1] stamp = self.stamp
+        self.first_at, self.stamp_at = &first[0], &stamp[0]
+        return 0
+
+    cdef int end_batch(self, uint64_t stamp, int64_t rows) except -1:
+        """Count rows behind the last ones as a batch with a stamp of its own."""
+        cdef int64_t n = self.batches
+        if n == len(self.first):
+            # New arrays: who reads the old ones meanwhile goes on doing so.
+            self.first = np.concatenate((self.first, np.empty(n, np.uint32)))
+            self.stamp = np.concatenate((self.stamp, np.empty(n, np.uint64)))
+            self.point()
+        self.first_at[n], self.stamp_at[n] = <uint32_t> self.used, stamp
+        self.batches = n + 1
+        self.used += rows
         return 0
 
     def append(
@@ -77,23 +104,22 @@ cdef class RowLog:
         if n == 0:
             return
         if streams > self.streams:
-            self._grow(max(streams, 2 * self.streams))
-        cdef int64_t[::1] newest_time = newest.time
-        cdef uint64_t[::1] newest_cell = newest.cell
-        cdef uint64_t[::1] newest_stamp = newest.stamp
-        cdef uint32_t[::1] newest_quality = newest.quality
-        cdef uint8_t[::1] newest_flags = newest.flags
-        if np.maximum.reduce(np.asarray(stream)) >= min(streams, newest_time.shape[0]):
+            self.grow(max(streams, 2 * self.streams))
+        if np.maximum.reduce(np.asarray(stream)) >= min(streams, len(newest.time)):
             raise InvalidArgument("cannot append to the head: stream id beyond the table")
         cdef lh_head_newest table
-        table.time, table.cell, table.stamp = &newest_time[0], &newest_cell[0], &newest_stamp[0]
-        table.quality, table.flags = &newest_quality[0], &newest_flags[0]
+        self.table_of(newest, &table)
         cdef lh_head_batch batch
         batch.stream, batch.time, batch.cell = &stream[0], &time[0], &cell[0]
         batch.quality, batch.valid, batch.stamp = &quality[0], &valid[0], stamp
         with nogil:
             lh_head_scatter(&self.rows, &table, &batch, self.used, n)
-        self.used += n
+        self.end_batch(stamp, n)
+
+    def stamps(self, rows not None):
+        """Stamps of rows, given by their numbers."""
+        cdef int64_t n = self.batches
+        return self.stamp[np.searchsorted(self.first[:n], rows, "right") - 1]
 
     def order(
         self, const uint32_t[::1] last not None, const uint32_t[::1] count not None,
@@ -117,19 +143,3 @@ cdef class RowLog:
                     self.rows.before, self.used, last_at, count_at, stream_at, n, out_at)
         assert got == out.size, "a chain of the head is broken"
         return out
-
-    def spread(self, uint32_t[::1] place not None, RowLog out not None):
-        """Copy the rows of chosen streams into ``out``, each stream's together.
-
-        ``place`` has the first row of each stream in ``out``, 2^32 - 1 for those not chosen; it is
-        advanced. ``out`` holds as many rows as were copied afterwards.
-        """
-        cdef int64_t done
-        if place.shape[0] < self.streams:
-            raise InvalidArgument("cannot spread the head: the table of places is too short")
-        with nogil:
-            done = lh_head_spread(
-                &self.rows, self.used, &place[0], &out.rows, out.capacity)
-        if done < 0:
-            raise InvalidArgument(f"cannot spread the head: got more rows than {out.capacity}")
-        out.used = done

@@ -198,6 +198,11 @@ class Producers:
         """Bindings of a producer's epoch, empty when there are none."""
         return self._bindings.get(producer_id, {}).get(epoch) or Bindings(epoch)
 
+    def slots(self, producer_id: bytes, epoch: int) -> UInt32Array | None:
+        """Streams by slot of a producer's epoch, or None when they are no dense table."""
+        bindings = self.bindings(producer_id, epoch)
+        return None if bindings.sparse else bindings.streams
+
     def bound(self, lsn: int) -> list[tuple[bytes, Bindings]]:
         """All bindings as of a record, to be written later; call under the engine's lock.
 

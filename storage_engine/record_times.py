@@ -47,6 +47,24 @@ class RecordTimes:
             if self._count > self._entries_max:
                 self._thin()
 
+    def add_all(self, lsn: UInt64Array, record_time_ns: Int64Array) -> None:
+        """Take note of many records, as :meth:`add` does one by one.
+
+        Parameters
+        ----------
+        lsn : uint64, shape (n,)
+        record_time_ns : int64, shape (n,)
+        """
+        held = np.maximum.accumulate(np.maximum(record_time_ns, self.last_ns))
+        place = 0
+        while place < len(held):
+            self.add(int(lsn[place]), int(held[place]))
+            # Up to the next step an entry more would change nothing.
+            step_end = int(self._time[self._count - 1]) + self._step_ns
+            place = max(place + 1, int(np.searchsorted(held, step_end)))
+        if len(held):
+            self.add(int(lsn[-1]), int(held[-1]))
+
     def _thin(self) -> None:
         half, end = self._count // 2, self._count
         for column in (self._lsn, self._time):

@@ -12,7 +12,7 @@ from storage_engine.changes import Change
 from storage_engine.columns import STRINGS, Rows
 from storage_engine.config import BOUND_PRODUCERS_MAX, EngineConfig
 from storage_engine.errors import LimitExceeded
-from storage_engine.frame import FLAG_ONE_SHOT, SlotKind
+from storage_engine.frame import FLAG_ONE_SHOT, ZERO_ID, Envelope, SlotKind
 from storage_engine.head import Captured, EventRows, Head, event_bytes
 from storage_engine.newest import PRESENT, Newest
 from storage_engine.prepare import Prepared, stamped
@@ -22,6 +22,7 @@ from storage_engine.sample import Int64Array, UInt64Array
 from storage_engine.segment.live import LiveSegments, SegmentSet
 from storage_engine.streams import Duplicates, StreamInfo, StreamTable
 from storage_engine.tombstones import Tombstone, Tombstones
+from storage_engine.wal_record import Frames
 
 _NS_PER_MS = 1_000_000
 NEVER_NS = -(2**63)
@@ -240,18 +241,51 @@ class State:
             head.append_events(stamped(events, stamp))
         if head.oldest_ns is None and (prepared.samples or prepared.events):
             head.oldest_ns = pending.record_time_ns
-        key = prepared.envelope.producer_id
-        self.applied[key] = ProducerState(
-            prepared.envelope.epoch,
-            prepared.envelope.sequence,
-            prepared.envelope.crc,
-            pending.lsn,
-            one_shot=bool(prepared.envelope.flags & FLAG_ONE_SHOT),
+        self._note_applied(prepared.envelope, pending.lsn)
+        self.note_record(pending.lsn, pending.record_time_ns)
+
+    def _note_applied(self, envelope: Envelope, lsn: int) -> None:
+        self.applied[envelope.producer_id] = ProducerState(
+            envelope.epoch,
+            envelope.sequence,
+            envelope.crc,
+            lsn,
+            one_shot=bool(envelope.flags & FLAG_ONE_SHOT),
         )
         if len(self.applied) > 2 * len(self.producers.states) + 64:
             self.applied = {k: s for k, s in self.applied.items() if k in self.producers.states}
-        self.producers.retire_bindings(prepared.envelope, pending.lsn)
-        self.note_record(pending.lsn, pending.record_time_ns)
+        self.producers.retire_bindings(envelope, lsn)
+
+    def apply_frames(self, frames: Frames) -> int:
+        """Put frames of the log into the front head while they are plain and fit.
+
+        Parameters
+        ----------
+        frames : Frames
+            Of a replay: nothing is pending.
+
+        Returns
+        -------
+        int
+            How many of them it took; the next one has to be decoded, or needs room.
+        """
+        head, end = self.front, self.streams.id_end
+        self.newest.grow(end)
+        slots = self.producers.slots
+        done = head.append_plain(frames, self.streams.types, self.newest, end, slots)
+        if done.count == 0:
+            return 0
+        if self.tombstones:
+            self.newest.mark_stale(self.tombstones.reach(done.stream, done.timestamp_ns).tolist())
+        if head.oldest_ns is None:
+            head.oldest_ns = int(frames.record_time_ns[0])
+        for producer_id, epoch, sequence, crc, lsn in done.last:
+            envelope = Envelope(ZERO_ID, producer_id, epoch, sequence, 0, 0, 0, 0, 0, crc)
+            self.producers.note(envelope, lsn)
+            self._note_applied(envelope, lsn)
+        self.applied_lsn = max(self.applied_lsn, int(frames.lsn[done.count - 1]))
+        self.times.add_all(frames.lsn[: done.count], frames.record_time_ns[: done.count])
+        return done.count
 
     def apply_change(self, pending: PendingChange) -> None:
         """Put the row of a durable change into the front head, and let its tombstone hold."""

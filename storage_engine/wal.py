@@ -18,6 +18,7 @@ from storage_engine.wal_record import (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
     Finding,
+    Frames,
     Record,
     RecordKind,
     file_seed,
@@ -89,6 +90,7 @@ class Wal:
         clock: Clock,
         start_lsn: int,
         apply: Callable[[Record], None],
+        apply_frames: Callable[[Frames], int] | None = None,
         file_bytes_max: int = 64 << 20,
         pending_bytes_max: int = 32 << 20,
     ) -> "Wal":
@@ -106,6 +108,8 @@ class Wal:
             Everything up to it is in segments.
         apply : callable
             Gets each replayed record once, in order of lsn.
+        apply_frames : callable, optional
+            Offered frames before ``apply`` is; see :func:`read_log`.
         file_bytes_max : int
             Size of a log file, taken in advance.
         pending_bytes_max : int
@@ -120,7 +124,9 @@ class Wal:
         """
         fs.make_directories(directory)
         sweep(fs, directory)
-        replayed = read_log(fs, directory, start_lsn=start_lsn, apply=apply)
+        replayed = read_log(
+            fs, directory, start_lsn=start_lsn, apply=apply, apply_frames=apply_frames
+        )
         wal = cls(
             fs,
             directory,

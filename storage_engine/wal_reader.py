@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from storage_engine.checksum import crc32c
+import numpy as np
+
 from storage_engine.errors import CorruptData, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.wal_record import (
@@ -16,21 +17,19 @@ from storage_engine.wal_record import (
     KIND_DURABLE,
     KINDS,
     OPTIONAL_KINDS,
-    RECORD_HEADER_BYTES,
-    RECORD_MAGIC,
     FileHeader,
     Finding,
+    Frames,
     Record,
     RecordHeader,
     file_number,
     file_seed,
     unpack_file_header,
-    unpack_record,
 )
+from storage_engine.wal_scan import Bad, Sound, scan
 
 _READ_BYTES = 65536
 _AHEAD_BYTES = 4 << 20  # smaller files are read when their turn comes
-_SCAN_FACTOR = 8  # bodies checked while looking for the next sound record, in file sizes
 
 
 @dataclass(slots=True)
@@ -76,14 +75,13 @@ class Replayed:
     torn: Finding | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Bad:
-    offset: int
-    end: int
-
-
 def read_log(
-    filesystem: FileSystem, directory: str, *, start_lsn: int, apply: Callable[[Record], None]
+    filesystem: FileSystem,
+    directory: str,
+    *,
+    start_lsn: int,
+    apply: Callable[[Record], None],
+    apply_frames: Callable[[Frames], int] | None = None,
 ) -> Replayed:
     """Replay every record behind ``start_lsn`` in order of its lsn.
 
@@ -97,6 +95,8 @@ def read_log(
         Records up to it are covered elsewhere and not applied.
     apply : callable
         Gets each record once.
+    apply_frames : callable, optional
+        Offered frames before ``apply`` gets them one by one; says how many of them it took.
 
     Returns
     -------
@@ -107,22 +107,28 @@ def read_log(
     UnsupportedFormat
         When a newer version wrote one of the files; nothing is changed.
     """
-    return _Replay(filesystem, directory, start_lsn, apply).run()
+    return _Replay(filesystem, directory, start_lsn, apply, apply_frames).run()
 
 
 class _Replay:
     """One pass over the files; ``last`` is the lsn up to which all is applied, covered or lost."""
 
     def __init__(
-        self, fs: FileSystem, directory: str, start_lsn: int, apply: Callable[[Record], None]
+        self,
+        fs: FileSystem,
+        directory: str,
+        start_lsn: int,
+        apply: Callable[[Record], None],
+        apply_frames: Callable[[Frames], int] | None,
     ) -> None:
         self.fs = fs
         self.directory = directory
         self.apply = apply
+        self.apply_frames = apply_frames
         self.start = start_lsn
         self.last = start_lsn
         self.result = Replayed(last_lsn=start_lsn, proven_lsn=start_lsn)
-        self.waiting: dict[str, Future[bytes]] = {}
+        self.waiting: dict[str, Future[tuple[bytes, list[Sound | Bad]]]] = {}
 
     def run(self) -> Replayed:
         names = self.fs.list(self.directory)
@@ -161,7 +167,7 @@ class _Replay:
         """Let a large file be read while the one before it is replayed."""
         path = self.path(number)
         if self.fs.exists(path) and self.fs.size(path) >= _AHEAD_BYTES:
-            self.waiting[path] = pool.submit(self.read, path, self.fs.size(path))
+            self.waiting[path] = pool.submit(self.scanned, path, number, self.fs.size(path))
 
     def file(
         self,
@@ -184,19 +190,20 @@ class _Replay:
             # Its space was taken and synced before its name was: no power cut does this.
             what = f"file ends at {size} of {header.size_bytes} bytes; what it held there is lost"
             self.result.findings.append(Finding(path, size, what))
-        data = self.waiting.pop(path).result() if path in self.waiting else self.read(path, size)
+        early = self.waiting.pop(path, None)
+        data, pieces = early.result() if early else self.scanned(path, number, size)
         self.ahead(number + 1, pool)
-        pieces = list(_scan(data, file_seed(number)))
-        good = [p for p in pieces if isinstance(p, RecordHeader)]
+        good = [p for p in pieces if isinstance(p, Sound)]
         found.used_bytes = max((p.end for p in good), default=FILE_HEADER_BYTES)
-        found.blank_tail = data.count(0, found.used_bytes) == len(data) - found.used_bytes
+        found.blank_tail = not np.frombuffer(data, np.uint8)[found.used_bytes :].any()
         if header is None:
-            lsns = (p.lsn for p in good if p.kind != KIND_DURABLE)
-            found.first_lsn = next(lsns, found.first_lsn)
+            lsns = (p.lsn[p.kind != KIND_DURABLE] for p in good)
+            found.first_lsn = next((int(some[0]) for some in lsns if len(some)), found.first_lsn)
         proven = max(self.start, found.first_lsn - 1)
         if next_first is not None:
             proven = max(proven, next_first - 1)
-        proven = max([proven, *(p.lsn for p in good if p.kind == KIND_DURABLE)])
+        marks = (int(p.lsn[p.kind == KIND_DURABLE].max(initial=0)) for p in good)
+        proven = max([proven, *marks])
         self.result.proven_lsn = max(self.result.proven_lsn, proven)
         self.pieces(path, data, pieces, proven, next_first)
         if next_first is None:
@@ -206,37 +213,65 @@ class _Replay:
         self,
         path: str,
         data: bytes,
-        pieces: list["RecordHeader | _Bad"],
+        pieces: list[Sound | Bad],
         proven: int,
         next_first: int | None,
     ) -> None:
         """Apply the records of a file until they end, are superseded, or were never durable."""
-        bad: list[_Bad] = []
+        bad: list[Bad] = []
         at = FILE_HEADER_BYTES
         for piece in pieces:
-            if isinstance(piece, _Bad):
+            if isinstance(piece, Bad):
                 bad.append(piece)
                 continue
             at = piece.end
-            if piece.kind == KIND_DURABLE or piece.lsn <= self.last:
-                continue
-            if next_first is not None and piece.lsn >= next_first:
-                continue
-            if piece.lsn > self.last + 1:
-                if self.last + 1 > proven:
-                    self.torn(path, bad[0].offset if bad else piece.offset, len(data))
-                    return
-                self.damage(path, bad, piece.offset, piece.lsn - 1)
-            elif bad and piece.lsn <= proven:
-                self.damage(path, bad, piece.offset, self.last)
-            bad = []
-            self.record(path, data, piece, proven)
+            if not self.sound(path, data, piece, bad, proven=proven, next_first=next_first):
+                return
         if self.last < proven:
             if not bad and any(data[at:]):
-                bad = [_Bad(at, len(data))]
+                bad = [Bad(at, len(data))]
             self.damage(path, bad, at, proven)
         elif bad and next_first is None:
             self.torn(path, bad[0].offset, bad[-1].end)
+
+    def sound(
+        self,
+        path: str,
+        data: bytes,
+        found: Sound,
+        bad: list[Bad],
+        *,
+        proven: int,
+        next_first: int | None,
+    ) -> bool:
+        """Apply sound records behind bad places; False when the log ends before them."""
+        found, end = found.without_marks(), 1 << 64 if next_first is None else next_first
+        stretches, lsns = found.stretches().tolist(), found.lsn.tolist()
+        place = 0
+        while place < len(lsns):
+            lsn = lsns[place]
+            if lsn <= self.last or lsn >= end:
+                place += 1
+                continue
+            if lsn > self.last + 1:
+                if self.last + 1 > proven:
+                    offset = bad[0].offset if bad else int(found.offset[place])
+                    self.torn(path, offset, len(data))
+                    return False
+                self.damage(path, bad, int(found.offset[place]), lsn - 1)
+            elif bad and lsn <= proven:
+                self.damage(path, bad, int(found.offset[place]), self.last)
+            bad.clear()
+            # Frames that are known to be durable, and not superseded.
+            count = min(stretches[place] - place, min(end - 1, proven) - lsn + 1)
+            taken = 0
+            if self.apply_frames is not None and count > 0:
+                taken = self.apply_frames(found.frames(data, place, place + count))
+                self.last = max(self.last, lsn + taken - 1)
+            if taken == 0:
+                self.record(path, data, found.header(place), proven)
+            place += max(taken, 1)
+        return True
 
     def record(self, path: str, data: bytes, piece: RecordHeader, proven: int) -> None:
         self.last = piece.lsn
@@ -257,7 +292,7 @@ class _Replay:
             self.result.unproven.append(record)
         self.apply(record)
 
-    def damage(self, path: str, bad: list[_Bad], at: int, lost_to: int) -> None:
+    def damage(self, path: str, bad: list[Bad], at: int, lost_to: int) -> None:
         """Name bad places and the lsns lost with them."""
         if bad:
             at, end = bad[0].offset, bad[-1].end
@@ -281,6 +316,11 @@ class _Replay:
         if self.result.torn is None and not recycled and any(data[used : used + _READ_BYTES]):
             self.torn(path, used, len(data))
 
+    def scanned(self, path: str, number: int, size: int) -> tuple[bytes, list[Sound | Bad]]:
+        """Bytes of a file, and what records they hold."""
+        data = self.read(path, size)
+        return data, list(scan(data, file_seed(number)))
+
     def read(self, path: str, size: int) -> bytes:
         """Whole file; unreadable pieces are named and read as zeros."""
         file = self.fs.open_read(path)
@@ -302,41 +342,3 @@ class _Replay:
             except DiskError as error:
                 self.result.findings.append(Finding(path, at, str(error), want))
                 yield bytes(want)
-
-
-def _scan(data: bytes, seed: int) -> Iterator[RecordHeader | _Bad]:
-    """Sound records in order, and the bad places between them; ends at the last sound header."""
-    at = FILE_HEADER_BYTES
-    budget = _SCAN_FACTOR * len(data)
-    view = memoryview(data)
-    while True:
-        header = unpack_record(data, at, seed)
-        if header is None:
-            found = _next_header(data, at, seed)
-            if found is None:
-                return
-            yield _Bad(at, found)
-            at = found
-            continue
-        content = view[header.body : header.end]
-        budget -= len(content)
-        whole = header.end <= len(data) and budget >= 0
-        if whole and crc32c(content, seed) == header.body_crc:
-            yield header
-            at = header.end
-            continue
-        # The header vouches for the extent; should that lie beyond the file, look behind it.
-        end = header.end if whole else header.body
-        yield _Bad(at, end)
-        at = end
-
-
-def _next_header(data: bytes, at: int, seed: int) -> int | None:
-    """Offset of the next sound record header behind ``at``."""
-    found = at
-    while True:
-        found = data.find(RECORD_MAGIC, found + 1)
-        if found < 0 or found + RECORD_HEADER_BYTES > len(data):
-            return None
-        if found % 8 == 0 and unpack_record(data, found, seed) is not None:
-            return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from storage_engine.checksum import crc32c
 from storage_engine.errors import CorruptData, UnsupportedFormat
+from storage_engine.sample import Int64Array, UInt32Array, UInt64Array
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -59,6 +60,28 @@ class Record:
     kind: RecordKind
     record_time_ns: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """FRAME records of consecutive lsns, still in the bytes of their file.
+
+    Attributes
+    ----------
+    data : bytes
+        The file.
+    body : int64, shape (n,)
+        Offset of each record's body in it.
+    body_bytes : uint32, shape (n,)
+    lsn : uint64, shape (n,)
+    record_time_ns : int64, shape (n,)
+    """
+
+    data: bytes
+    body: Int64Array
+    body_bytes: UInt32Array
+    lsn: UInt64Array
+    record_time_ns: Int64Array
 
 
 @dataclass(frozen=True, slots=True)

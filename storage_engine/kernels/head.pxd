@@ -4,11 +4,10 @@ cdef extern from "head.h" nogil:
     ctypedef struct lh_head_rows:
         int64_t *time
         uint64_t *cell
-        uint64_t *stamp
-        uint32_t *quality
         uint32_t *before
         uint32_t *stream
-        uint8_t *flags
+        uint32_t *quality
+        uint8_t *missing
         uint32_t *last
         uint32_t *count
 
@@ -35,6 +34,14 @@ cdef extern from "head.h" nogil:
     int64_t lh_head_gather(
         const uint32_t *before, int64_t rows, const uint32_t *last, const uint32_t *count,
         const uint32_t *stream, int64_t streams, uint32_t *out)
+    ctypedef struct lh_head_spread_rows:
+        int64_t *time
+        uint64_t *cell
+        uint64_t *stamp
+        uint32_t *quality
+        uint32_t *stream
+        uint8_t *missing
+
     int64_t lh_head_spread(
-        const lh_head_rows *head, int64_t rows, uint32_t *place, lh_head_rows *out,
-        int64_t capacity)
+        const lh_head_rows *head, int64_t rows, const uint32_t *first, const uint64_t *stamp,
+        int64_t batches, uint32_t *place, lh_head_spread_rows *out, int64_t capacity)

@@ -18,6 +18,7 @@ from storage_engine import (
     wal_files,
     wal_reader,
     wal_record,
+    wal_scan,
 )
 from storage_engine.checksum import crc32c
 from storage_engine.errors import DiskError
@@ -106,7 +107,7 @@ def record_header_without_sum(patch: Patch) -> None:
         end = offset + 40 + wal_record.padded(size)
         return RecordHeader(offset, end, size, lsn, time_ns, kind, crc)
 
-    patch.setattr(wal_reader, "unpack_record", plant)
+    patch.setattr(wal_scan, "unpack_record", plant)
 
 
 def block_header_without_sum(patch: Patch) -> None:
@@ -194,8 +195,8 @@ def applied_twice(patch: Patch) -> None:
     """Replay begins before the checkpoint."""
     read = wal_reader.read_log
 
-    def plant(fs, directory, *, start_lsn, apply):
-        return read(fs, directory, start_lsn=max(0, start_lsn - 3), apply=apply)
+    def plant(fs, directory, *, start_lsn, **applied):
+        return read(fs, directory, start_lsn=max(0, start_lsn - 3), **applied)
 
     patch.setattr(wal, "read_log", plant)
 
@@ -274,8 +275,9 @@ def recycled_content_believed(patch: Patch) -> None:
     pieces = wal_reader._Replay.pieces
 
     def plant(replay, path, data, found, *rest) -> None:
-        for piece in found:
-            if isinstance(piece, RecordHeader) and piece.kind < 128 and piece.lsn <= replay.start:
+        sound = (piece for piece in found if isinstance(piece, wal_scan.Sound))
+        for piece in (run.header(place) for run in sound for place in range(len(run.lsn))):
+            if piece.kind < 128 and piece.lsn <= replay.start:
                 body = data[piece.body : piece.body + piece.body_bytes]
                 kind = RecordKind(piece.kind)
                 replay.apply(wal_record.Record(piece.lsn, kind, piece.record_time_ns, body))

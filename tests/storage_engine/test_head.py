@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from storage_engine.errors import InvalidArgument
 from storage_engine.head import ROW_BYTES, Head, SampleRows
 from storage_engine.head_rows import RowLog
+from storage_engine.head_spread import Spread
 from storage_engine.newest import Newest
 from storage_engine.sample import ColumnData, ValueType
 
@@ -149,8 +150,8 @@ def test_the_row_log_checks_every_bound():
     with pytest.raises(InvalidArgument, match="beyond the table"):
         log.order(log.last, log.count, np.array([9], np.uint32))
     with pytest.raises(InvalidArgument, match="too short"):
-        log.spread(np.zeros(1, np.uint32), RowLog(4, 1))
-    with pytest.raises(InvalidArgument, match="more rows"):
-        log.spread(np.arange(len(log.count), dtype=np.uint32), RowLog(1, 1))
+        Spread(log, np.zeros(1, np.uint32), 3)
+    with pytest.raises(InvalidArgument, match="other than 1"):
+        Spread(log, np.arange(len(log.count), dtype=np.uint32), 1)
     with pytest.raises(InvalidArgument, match="want 1 to"):
         RowLog(0, 1)
