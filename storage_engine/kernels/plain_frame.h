@@ -38,8 +38,8 @@ typedef struct {
     uint32_t crc;
 } lh_plain_frame;
 
-/* Bytes of a value in a frame, 0 for types that are not plain: FLOAT64, FLOAT32, INT64, UINT64, BOOL
- * are 1 to 5. */
+/* Bytes of a value in a frame, 0 for types that are not plain. FLOAT64, FLOAT32, INT64, UINT64 and
+ * BOOL are 1 to 5. */
 static inline int64_t lh_plain_width(int type) {
     static const uint8_t width[6] = {0, 8, 4, 8, 8, 1};
     return type >= 1 && type <= 5 ? width[type] : 0;
