@@ -5,9 +5,9 @@
  * two words of its stream. The table of newest samples is kept in the same pass.
  *
  * Flags of a newest sample: bit 0 = present, bit 1 = it has a value, bit 2 = its time was
- * rewritten, bit 3 = an observed row came that may be a redelivery of an older revision, so that only a read
- * can tell, bit 4 = rows went or came past the head, so that only a read can tell, bit 5 = of
- * several values of one time the first counts.
+ * rewritten, bit 3 = an observed row came that may be a redelivery of an older revision, so that
+ * only a read can tell, bit 4 = rows went or came past the head, so that only a read can tell,
+ * bit 5 = of several values of one time the first counts.
  *
  * Quality and missing start as zeros and are written only where they are not: of rows that are all
  * good and all there, no page of them is ever taken. Stamps are kept by batch, not by row.
