@@ -1,0 +1,150 @@
+"""Door to kernels/fold.h: exact summaries of windows of rows, and their algebra."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from storage_engine.kernels.fold cimport (
+    LH_BRIEF,
+    LH_EVERY,
+    lh_fold_begin,
+    lh_fold_columns,
+    lh_fold_finish,
+    lh_fold_free,
+    lh_fold_join,
+    lh_fold_known,
+    lh_fold_result,
+    lh_fold_state,
+    lh_fold_windows,
+    lh_folder,
+)
+
+import numpy as np
+
+from storage_engine.errors import InvalidArgument
+from storage_engine.fold_state import RESULTS, STATE
+
+if sizeof(lh_fold_state) != STATE.itemsize:
+    raise ImportError("a fold state is laid out otherwise here")
+
+
+cdef class FoldColumns:
+    """Fold states of windows or vectors of one value type, one a row of a fold_state.STATE table.
+
+    A table that is given is copied; a sum whose ``exact`` bit is not set in it is not known.
+    """
+
+    def __cinit__(self, int kind, table not None):
+        if table.dtype != STATE or table.ndim != 1 or not 0 <= kind <= 6:
+            raise InvalidArgument(f"cannot hold fold states: got kind {kind}, {table.dtype}")
+        held = np.empty(len(table), STATE)
+        cdef uint8_t[::1] raw = held.view(np.uint8)
+        self.n, self.kind = len(table), kind
+        self.states = <lh_fold_state *> &raw[0] if self.n else NULL
+        held[...] = table
+        held["wide"] = 0
+        self.table = held.view()
+        self.table.flags.writeable = False
+
+    def __dealloc__(self):
+        cdef int64_t i
+        for i in range(self.n):
+            lh_fold_free(&self.states[i])
+
+    def __len__(self):
+        return self.n
+
+    @staticmethod
+    def fold(
+        int kind, const int64_t[::1] time not None, value, quality, valid,
+        const int64_t[::1] edges not None, brief=False,
+    ):
+        """Fold the rows of each window [edges[k], edges[k + 1]) of m + 1 edges; gives m states.
+
+        ``time`` must not fall; ``value`` is contiguous and of the kind (codes uint64, 6: None).
+        ``brief``: counts, extremes, first, last and the sum alone. The GIL is released.
+        """
+        cdef int64_t n = time.shape[0], m = edges.shape[0] - 1
+        cdef const uint8_t[::1] values, marks
+        cdef const uint32_t[::1] levels
+        cdef const int64_t *edge_at
+        cdef uint32_t wanted = LH_BRIEF if brief else LH_EVERY
+        cdef lh_fold_columns rows
+        cdef int bad = 0
+        if m < 0 or np.any(np.asarray(edges[1:]) < np.asarray(edges[:m])):
+            raise InvalidArgument("cannot fold windows: got edges that fall, want ascending ones")
+        if kind < 6 and (value.size != n or value.itemsize != (8, 4, 8, 8, 1, 8)[kind]):
+            raise InvalidArgument(f"cannot fold rows: got {value.size} values, want {n}")
+        cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE))
+        rows.type, rows.time, rows.value = kind, &time[0] if n else NULL, NULL
+        rows.quality, rows.valid = NULL, NULL
+        if kind < 6 and n:
+            values = value.view(np.uint8)
+            rows.value = <const void *> &values[0]
+        if quality is not None and n:
+            levels = quality
+            rows.quality = &levels[0]
+            bad = levels.shape[0] != n
+        if valid is not None and n:
+            marks = valid.view(np.uint8)
+            rows.valid = &marks[0]
+            bad |= marks.shape[0] != n
+        if bad:
+            raise InvalidArgument("cannot fold rows: columns differ in length")
+        if m:
+            edge_at = &edges[0]
+            with nogil:
+                bad = lh_fold_windows(&rows, n, edge_at, m, wanted, out.states)
+        if bad:
+            raise MemoryError
+        return out
+
+    @staticmethod
+    def gather(int kind, sources not None, const int64_t[::1] source not None,
+               const int64_t[::1] row not None, const int64_t[::1] starts not None):
+        """Merge states into groups: state i is row[i] of sources[source[i]], in order of time.
+
+        Group k is [starts[k], starts[k + 1]), the last goes to the end. A sum is known where every
+        state that has rows knows it.
+        """
+        cdef int64_t n = row.shape[0], m = starts.shape[0], k, i, end
+        cdef lh_folder f
+        cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE)), part
+        if source.shape[0] != n or np.any(np.diff(np.asarray(starts), append=n, prepend=0) < 0):
+            raise InvalidArgument(f"cannot merge {n} fold states: got starts or sources beyond")
+        for k in range(m):
+            lh_fold_begin(&f, kind, LH_EVERY)
+            end = starts[k + 1] if k + 1 < m else n
+            for i in range(starts[k], end):
+                part = sources[source[i]]
+                if part.kind != kind or not 0 <= row[i] < part.n:
+                    raise InvalidArgument(f"cannot merge fold states: got row {row[i]}")
+                lh_fold_join(&f, &part.states[row[i]])
+            if lh_fold_finish(&f, &out.states[k]):
+                raise MemoryError
+        return out
+
+    def merge(self, starts):
+        """Merge adjoining rows into groups that begin at ``starts``."""
+        every = np.arange(self.n)
+        return FoldColumns.gather(self.kind, [self], 0 * every, every, starts)
+
+    @property
+    def known(self):
+        """Bits of the sums that each row knows, in the order of fold_state.SUMS."""
+        cdef int64_t i
+        out = np.zeros(self.n, np.uint8)
+        cdef uint8_t[::1] view = out
+        for i in range(self.n):
+            view[i] = <uint8_t> lh_fold_known(&self.states[i])
+        return out
+
+    def result(self, name):
+        """One of fold_state.RESULTS, rounded once to nearest even; float64, shape (n,).
+
+        Integrals are in value x seconds. NaN where it is not known or has nothing to divide by.
+        """
+        cdef int64_t i, what = RESULTS.index(name)
+        out = np.empty(self.n)
+        cdef double[::1] view = out
+        for i in range(self.n):
+            view[i] = lh_fold_result(&self.states[i], what)
+        return out
