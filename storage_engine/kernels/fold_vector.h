@@ -1,5 +1,12 @@
 /* Exact sums of up to 1,024 doubles in lanes of plain double arithmetic.
  *
+ * Every value is cut into pieces of 22 bits on a common grid, the highest by the largest value. A
+ * piece times a piece, or times a span of 23 bits, summed over the 512 rows of a lane stays within
+ * 2^53: so each product and each sum below is exact, on every processor, fused or not, and what
+ * order the lanes add in does not matter. What does not fit (values further apart than 2^35, tiny,
+ * huge or not finite ones; spans that differ by more than 4 h) is refused before anything is added.
+ */
+#ifndef LH_FOLD_VECTOR_H
 #define LH_FOLD_VECTOR_H
 
 #include <math.h>
