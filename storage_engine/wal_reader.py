@@ -135,9 +135,11 @@ class _Replay:
         numbers = sorted(n for n in map(file_number, names) if n is not None)
         headers = {n: self.header(n) for n in numbers}
         with ThreadPoolExecutor(1) as pool:
+            firsts = {n: self.first(n, headers[n], pool) for n in numbers}
             for i, number in enumerate(numbers):
-                later = [h for h in (headers[n] for n in numbers[i + 1 :]) if h]
-                self.file(number, headers[number], later[0].first_lsn if later else None, pool)
+                later = (firsts[n] for n in numbers[i + 1 :])
+                next_first = next((lsn for lsn in later if lsn is not None), None)
+                self.file(number, headers[number], next_first, pool)
         result = self.result
         result.last_lsn = max(self.last, result.proven_lsn)
         result.unproven = [r for r in result.unproven if r.lsn > result.proven_lsn]
@@ -162,6 +164,16 @@ class _Replay:
             what = str(error)
         self.result.findings.append(Finding(path, 0, what, FILE_HEADER_BYTES))
         return None
+
+    def first(self, number: int, header: FileHeader | None, pool: ThreadPoolExecutor) -> int | None:
+        """First lsn of a file; without a header that of its first sound record, if it has any."""
+        if header is not None:
+            return header.first_lsn
+        path = self.path(number)
+        read = pool.submit(self.scanned, path, number, self.fs.size(path))
+        self.waiting[path] = read  # so that unreadable places are named once
+        sound = (p.without_marks().lsn for p in read.result()[1] if isinstance(p, Sound))
+        return next((int(lsns[0]) for lsns in sound if len(lsns)), None)
 
     def ahead(self, number: int, pool: ThreadPoolExecutor) -> None:
         """Let a large file be read while the one before it is replayed."""

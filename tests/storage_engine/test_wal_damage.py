@@ -244,3 +244,29 @@ def test_a_record_that_must_be_known_is_refused_untouched():
         open_wal(fs)
 
     assert before == fs.position
+
+
+def test_a_bad_header_between_two_sound_files_costs_no_record():
+    """Nor does a disk that refuses to read it once: the file's own records say where it begins."""
+    content = bodies(40)
+    fs = RecordingFileSystem()
+    written(fs, content, file_bytes=1024).close()
+    files = sorted(name for name in fs.list("wal") if name.endswith(".log"))
+    assert len(files) > 4
+
+    for name in files:
+        torn = RecordingFileSystem()
+        torn.make_directories("wal")
+        for other in files:
+            data = bytearray(content_of(fs, f"wal/{other}"))
+            data[20] ^= other == name
+            file = torn.create(f"wal/{other}")
+            file.append(bytes(data))
+            file.sync()
+        torn.sync_directory("wal")
+
+        wal, records = open_wal(torn)
+
+        assert content == [r.body for r in records], name
+        assert [f.path for f in wal.findings] == [f"wal/{name}"]
+        wal.close()
