@@ -5,6 +5,7 @@ symbols; anything else is the release build.
 """
 
 import os
+import re
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -27,14 +28,26 @@ DIRECTIVES = {
 }
 
 
+def native_sources(room: Path, kernels: Path) -> list[str]:
+    """Kernel files that a room reaches, through other kernel files too: a change rebuilds it."""
+    found, todo = set(), [room]
+    while todo:
+        text = todo.pop().read_text(encoding="utf-8")
+        names = [f"{n}.pxd" for n in re.findall(r"storage_engine\.kernels\.(\w+)", text)]
+        fresh = {*names, *re.findall(r'"(\w+\.h)"', text)} - found
+        found |= fresh
+        todo += [kernels / name for name in fresh]
+    return sorted(str(kernels / name) for name in found)
+
+
 def extensions() -> list[Extension]:
     """One extension per .pyx, named after its path; kernels are headers and need no entry."""
-    root = Path(__file__).parent
-    found = sorted(p.relative_to(root) for name in PACKAGES for p in (root / name).rglob("*.pyx"))
+    found = sorted(p for name in PACKAGES for p in Path(name).rglob("*.pyx"))
     return [
         Extension(
             ".".join(p.with_suffix("").parts),
             [str(p)],
+            depends=native_sources(p, Path("storage_engine/kernels")),
             include_dirs=["storage_engine/kernels"],
             extra_compile_args=FLAGS,
             extra_link_args=["-pthread"],

@@ -1,6 +1,6 @@
 """The codecs, one line each, and the choice among them.
 
-To add one: a file, a line here, a row in docs/format/segment.md.
+To add one: a file, a line here, a row in docs/format/codecs.md.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from storage_engine.codec.base import AnyNumbers, NumberCodec, StringCodec
 from storage_engine.codec.constant import Constant
 from storage_engine.codec.delta import Delta
 from storage_engine.codec.dictionary import Dictionary
+from storage_engine.codec.packed import Packed
 from storage_engine.codec.raw import Raw
 from storage_engine.codec.runs import Runs
 from storage_engine.codec.shuffle import Shuffle
@@ -23,6 +24,7 @@ NUMBER_CODECS: dict[int, NumberCodec] = {
     3: Delta(),
     4: Shuffle(),
     5: Runs(),
+    8: Packed(),
 }
 STRING_CODECS: dict[int, StringCodec] = {
     6: Dictionary(),

@@ -1,8 +1,8 @@
 /* Columns of fixed-size values, decoded a range at a time: what every reader of blocks calls.
  *
  * The work is done by a table of functions compiled once per target (targets.h) and chosen when the
- * room codec.kernels loads. That room alone holds the code; any other sets `lh_kernels` to the table
- * it gets from there (`from storage_engine.codec.kernels cimport kernel_table`), once, at import.
+ * room codec.kernels loads. That room alone holds the code; any other sets `lh_kernels`, once, at
+ * import, to what it gets from there (`from storage_engine.codec.kernels cimport kernel_table`).
  * Body layouts: docs/format/codecs.md. Nothing is read or written out of bounds on any bytes.
  */
 #ifndef LH_COLUMN_H
@@ -25,7 +25,6 @@ enum { LH_RAW = 1, LH_CONSTANT = 2, LH_PACKED = 8 };
 
 /* What won before, tried first the next time. All zero: nothing known. Not part of any format. */
 typedef struct {
-    uint64_t gcd;   /* of the column before */
     int64_t slope;  /* of the line before */
     int32_t mean;   /* bytes of a whole vector, running, times 16; 0 = no mode known */
     uint8_t mode;   /* of the vector before */

@@ -15,10 +15,10 @@ cdef extern from "column.h" nogil:
         int (*column_decode)(
             int codec, const uint8_t *body, int64_t size, int64_t n, int item, int64_t first,
             int64_t count, void *out, void *scratch,
-        ) noexcept
+        ) noexcept nogil
         int64_t (*packed_encode)(
             const int64_t *v, int64_t n, lh_packed_hint *hint, uint8_t *out
-        ) noexcept
+        ) noexcept nogil
     const lh_kernel_table *lh_kernels
     size_t lh_column_scratch_bytes() noexcept
     int64_t lh_packed_bound(int64_t n) noexcept
