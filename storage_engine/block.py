@@ -1,6 +1,7 @@
 """Rows of one column set as the bytes of a block, and back. Layout: docs/format/segment.md."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,13 @@ from storage_engine.sample import (
     ColumnData,
     ValueType,
 )
+from storage_engine.shared_columns import (
+    SHARED,
+    ColumnPlace,
+    ColumnSharing,
+    Resolve,
+    take_shared,
+)
 
 _HEAD = struct.Struct("<IIHH")
 _ENTRY = struct.Struct("<BBBBHHIII")
@@ -30,6 +38,7 @@ _FIXED: dict[int, np.dtype[Any]] = {
     _EVENT_ID: EVENT_ID_DTYPE,
 }
 _ROWS_MAX = 1 << 20
+Encode = Callable[[AnyArray], tuple[int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +57,52 @@ class BlockIdentity:
         )
 
 
-def _encode_values(column: ColumnData) -> tuple[int, bytes]:
-    value, valid = column.value, column.valid
-    if column.type not in STRINGS:
-        if valid is not None and not valid.all():
-            value = np.where(valid, value, np.zeros(1, value.dtype))
-        kept = value.view(np.uint8) if value.dtype == np.bool_ else value
-        return encode_numbers(np.ascontiguousarray(kept))
-    texts = value.tolist()
-    if column.type is not ValueType.BYTES:
-        texts = [text.encode("utf-8", "surrogatepass") if text else b"" for text in texts]
-    if valid is not None:
-        texts = [text if ok else b"" for text, ok in zip(texts, valid.tolist(), strict=True)]
-    return encode_strings(texts)
+class _Encoder:
+    """Columns of one block, those that an earlier block has by reference."""
+
+    def __init__(self, block: int, sharing: ColumnSharing | None, encode: Encode) -> None:
+        self.block = block
+        self.sharing = sharing
+        self.encode = encode
+
+    def numbers(
+        self, values: AnyArray, role: int, index: int = 0, *, mask: bool = False
+    ) -> tuple[int, bytes]:
+        """Codec and body of what blocks may have in common."""
+        values = np.ascontiguousarray(values)
+        if self.sharing is None:
+            return self.encode(values)
+        place = ColumnPlace(self.block, role, index, mask)
+        reference = self.sharing.reference(place, values)
+        if reference is not None:
+            return SHARED, reference
+        codec, body = self.encode(values)
+        self.sharing.keep(place, values, body)
+        return codec, body
+
+    def values(self, column: ColumnData) -> tuple[int, bytes]:
+        """Codec and body of a data column."""
+        value, valid = column.value, column.valid
+        if column.type not in STRINGS:
+            if valid is not None and not valid.all():
+                value = np.where(valid, value, np.zeros(1, value.dtype))
+            kept = value.view(np.uint8) if value.dtype == np.bool_ else value
+            return self.encode(np.ascontiguousarray(kept))
+        texts = value.tolist()
+        if column.type is not ValueType.BYTES:
+            texts = [text.encode("utf-8", "surrogatepass") if text else b"" for text in texts]
+        if valid is not None:
+            texts = [text if ok else b"" for text, ok in zip(texts, valid.tolist(), strict=True)]
+        return encode_strings(texts)
 
 
-def encode_block(rows: Rows, identity: BlockIdentity) -> bytes:
+def encode_block(
+    rows: Rows,
+    identity: BlockIdentity,
+    *,
+    sharing: ColumnSharing | None = None,
+    encode: Encode = encode_numbers,
+) -> bytes:
     """Encode rows.
 
     Parameters
@@ -71,22 +110,28 @@ def encode_block(rows: Rows, identity: BlockIdentity) -> bytes:
     rows : Rows
         1 to 2^20 rows.
     identity : BlockIdentity
+    sharing : ColumnSharing, optional
+        Of the segment: columns that an earlier block has are written as references.
+    encode : callable, optional
+        Codec and body of fixed-size values.
 
     Returns
     -------
     bytes
     """
     assert 0 < len(rows) <= _ROWS_MAX, "a block holds rows"
+    one = _Encoder(identity.block, sharing, encode)
     parts: list[tuple[int, int, int, bytes, int, bytes]] = []
     fixed = ((_TIME, rows.timestamp_ns), (_STAMP, rows.stamp), (_QUALITY, rows.quality))
     for role, values in (*fixed, (_EVENT_ID, rows.event_id)):
         if values is not None:
-            parts.append((role, 0, 0, *_swap(encode_numbers(np.ascontiguousarray(values))), b""))
+            parts.append((role, 0, 0, *_swap(one.numbers(values, role)), b""))
     for index, column in enumerate(rows.data):
-        codec, body = _encode_values(column)
+        codec, body = one.values(column)
         mask, mask_body = 0, b""
         if column.valid is not None and not column.valid.all():
-            mask, mask_body = encode_numbers(column.valid.astype(np.uint8))
+            valid = column.valid.astype(np.uint8)
+            mask, mask_body = one.numbers(valid, _DATA, index, mask=True)
         parts.append((_DATA, int(column.type) | mask << 8, index, body, codec, mask_body))
     table, payload = [], []
     for role, type_mask, index, body, codec, mask_body in parts:
@@ -102,11 +147,7 @@ def _swap(pair: tuple[int, bytes]) -> tuple[bytes, int]:
     return pair[1], pair[0]
 
 
-def _decode_values(value_type: ValueType, codec: int, body: memoryview, rows: int) -> AnyArray:
-    if value_type not in STRINGS:
-        dtype = np.dtype(np.uint8) if value_type is ValueType.BOOL else DTYPES[value_type]
-        values = decode_numbers(codec, body, rows, dtype)
-        return values.view(np.bool_) if value_type is ValueType.BOOL else values
+def _decode_strings(value_type: ValueType, codec: int, body: memoryview, rows: int) -> AnyArray:
     raw = decode_strings(codec, body, rows)
     texts: list[bytes] | list[str] = raw
     if value_type is not ValueType.BYTES:
@@ -169,7 +210,80 @@ def block_columns(data: bytes | memoryview, *, at: str) -> tuple[int, tuple[Colu
     return end, tuple(columns)
 
 
-def decode_block(data: bytes, identity: BlockIdentity, *, at: str) -> Rows:
+class _Decoder:
+    """A block whose checksum holds, column by column."""
+
+    def __init__(self, data: bytes, identity: BlockIdentity, at: str) -> None:
+        if len(data) < _HEAD.size:
+            raise CorruptData(
+                f"cannot read block: got {len(data)} bytes, want >= 12, at {at}", path=at
+            )
+        crc, rows, count, _ = _HEAD.unpack_from(data)
+        view = memoryview(data)
+        found = crc32c(view[4:], identity.seed())
+        if found != crc:
+            raise CorruptData(
+                f"cannot read block: crc32c is {found:#010x}, want {crc:#010x}, at {at}", path=at
+            )
+        if rows > _ROWS_MAX or len(data) < _HEAD.size + count * _ENTRY.size:
+            raise CorruptData(
+                f"cannot read block: got {rows} rows, {count} columns, at {at}", path=at
+            )
+        self.rows = rows
+        self.block = identity.block
+        self.at = at
+        self.columns: list[tuple[ColumnEntry, memoryview, memoryview]] = []
+        offset = _HEAD.size + count * _ENTRY.size
+        for i in range(count):
+            entry = _ENTRY.unpack_from(data, _HEAD.size + i * _ENTRY.size)
+            role, kind, codec, mask, index, _, size, mask_size, _ = entry
+            middle, end = offset + size, offset + size + mask_size
+            one = ColumnEntry(role, kind, codec, mask, index, size, mask_size)
+            self.columns.append((one, view[offset:middle], view[middle:end]))
+            offset = end
+
+    def numbers(
+        self,
+        codec: int,
+        body: memoryview,
+        dtype: np.dtype[Any],
+        resolve: Resolve | None,
+        *,
+        mask: bool = False,
+    ) -> AnyArray:
+        """Values of a fixed size."""
+        if codec == SHARED:
+            like = np.empty(self.rows, dtype)
+            return take_shared(body, like, mask=mask, block=self.block, resolve=resolve)
+        return decode_numbers(codec, body, self.rows, dtype)
+
+    def validity(self, entry: ColumnEntry, body: memoryview, resolve: Resolve | None) -> BoolArray:
+        """Mask of a column that has one."""
+        held = self.numbers(entry.mask, body, np.dtype(np.uint8), resolve, mask=True)
+        return held.view(np.bool_)
+
+    def type_of(self, entry: ColumnEntry) -> ValueType:
+        """Value type of a data column."""
+        try:
+            return ValueType(entry.type)
+        except ValueError as error:
+            raise CorruptData(
+                f"cannot read block: got type {entry.type}, at {self.at}", path=self.at
+            ) from error
+
+    def data(self, entry: ColumnEntry, body: memoryview, resolve: Resolve | None) -> AnyArray:
+        """Values of a data column."""
+        value_type = self.type_of(entry)
+        if value_type in STRINGS:
+            return _decode_strings(value_type, entry.codec, body, self.rows)
+        if value_type is ValueType.BOOL:
+            return self.numbers(entry.codec, body, np.dtype(np.uint8), resolve).view(np.bool_)
+        return self.numbers(entry.codec, body, DTYPES[value_type], resolve)
+
+
+def decode_block(
+    data: bytes, identity: BlockIdentity, *, at: str, resolve: Resolve | None = None
+) -> Rows:
     """Decode a block.
 
     Parameters
@@ -180,6 +294,8 @@ def decode_block(data: bytes, identity: BlockIdentity, *, at: str) -> Rows:
         Which block it must be.
     at : str
         Segment and block, for messages.
+    resolve : callable, optional
+        Gives columns of earlier blocks that this one shares; see :func:`decode_column`.
 
     Returns
     -------
@@ -189,44 +305,66 @@ def decode_block(data: bytes, identity: BlockIdentity, *, at: str) -> Rows:
     Raises
     ------
     CorruptData
-        When checksum or structure does not hold.
+        When checksum or structure does not hold; what ``resolve`` raises.
     UnsupportedFormat
         For an unknown codec.
     """
-    if len(data) < _HEAD.size:
-        raise CorruptData(f"cannot read block: got {len(data)} bytes, want >= 12, at {at}", path=at)
-    crc, rows, count, _ = _HEAD.unpack_from(data)
-    view = memoryview(data)
-    found = crc32c(view[4:], identity.seed())
-    if found != crc:
-        raise CorruptData(
-            f"cannot read block: crc32c is {found:#010x}, want {crc:#010x}, at {at}", path=at
-        )
-    if rows > _ROWS_MAX or len(data) < _HEAD.size + count * _ENTRY.size:
-        raise CorruptData(f"cannot read block: got {rows} rows, {count} columns, at {at}", path=at)
-    offset = _HEAD.size + count * _ENTRY.size
+    held = _Decoder(data, identity, at)
     fixed: dict[int, AnyArray] = {}
     columns: list[ColumnData] = []
-    for i in range(count):
-        entry = _ENTRY.unpack_from(data, _HEAD.size + i * _ENTRY.size)
-        role, kind, codec, mask, _index, _, size, mask_size, _ = entry
-        body = view[offset : offset + size]
-        mask_body = view[offset + size : offset + size + mask_size]
-        offset += size + mask_size
-        if role in _FIXED:
-            fixed[role] = decode_numbers(codec, body, rows, _FIXED[role])
+    for entry, body, mask_body in held.columns:
+        if entry.role in _FIXED:
+            fixed[entry.role] = held.numbers(entry.codec, body, _FIXED[entry.role], resolve)
             continue
-        try:
-            value_type = ValueType(kind)
-        except ValueError as error:
-            raise CorruptData(f"cannot read block: got type {kind}, at {at}", path=at) from error
-        valid: BoolArray | None = None
-        if mask:
-            valid = decode_numbers(mask, mask_body, rows, np.dtype(np.uint8)).view(np.bool_)
-        columns.append(ColumnData(value_type, _decode_values(value_type, codec, body, rows), valid))
+        values = held.data(entry, body, resolve)
+        valid = held.validity(entry, mask_body, resolve) if entry.mask else None
+        columns.append(ColumnData(held.type_of(entry), values, valid))
     if _TIME not in fixed or _STAMP not in fixed:
         raise CorruptData(f"cannot read block: got no time or stamp column, at {at}", path=at)
     return _rows_of(fixed, tuple(columns))
+
+
+def decode_column(data: bytes, identity: BlockIdentity, place: ColumnPlace, *, at: str) -> AnyArray:
+    """Decode one column of a block: the owner of a shared one.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole block.
+    identity : BlockIdentity
+        Which block it must be.
+    place : ColumnPlace
+        Fixed-size values.
+    at : str
+        Segment and block, for messages.
+
+    Returns
+    -------
+    array, shape (rows,)
+        Read-only.
+
+    Raises
+    ------
+    CorruptData
+        As for a block; also when there is no such column, or it is itself shared.
+    UnsupportedFormat
+        For an unknown codec.
+    """
+    held = _Decoder(data, identity, at)
+    for entry, body, mask_body in held.columns:
+        if (entry.role, entry.index) != (place.role, place.index):
+            continue
+        if place.mask and entry.mask:
+            values: AnyArray = held.validity(entry, mask_body, None).view(np.uint8)
+        elif place.mask or (entry.role == _DATA and held.type_of(entry) in STRINGS):
+            break
+        elif entry.role in _FIXED:
+            values = held.numbers(entry.codec, body, _FIXED[entry.role], None)
+        else:
+            values = held.data(entry, body, None)
+        values.setflags(write=False)
+        return values
+    raise CorruptData(f"cannot read block: got no {place} to share, at {at}", path=at)
 
 
 def _rows_of(fixed: dict[int, AnyArray], columns: tuple[ColumnData, ...]) -> Rows:

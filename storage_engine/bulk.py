@@ -23,6 +23,7 @@ from storage_engine.sample import (
     UInt32Array,
     ValueType,
 )
+from storage_engine.segment.blocking import Blocking
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.live import LiveSegments
 from storage_engine.segment.partition import partition_codes, partition_name
@@ -206,10 +207,10 @@ class BulkWriter:
         writer = self._open = SegmentWriter(
             self._fs, self._incarnation, self.ids[-1], partition, retention_class
         )
+        blocks = Blocking(writer.add, self._block_rows)
         for stream, rows in pieces:
-            for begin in range(0, len(rows), self._block_rows):
-                part = slice(begin, begin + self._block_rows)
-                writer.add(stream[part], rows.take(part))
+            blocks.add(stream, rows)
+            blocks.end()
         info = writer.finish(self._streams)
         self._open = None
         self._finished.append(info)

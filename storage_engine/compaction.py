@@ -2,8 +2,10 @@
 
 Jobs in order: erasures, whatever their size; segments of about one size into one (``fan_in`` of
 them, so that a row is written once per factor); late segments into those they overlap, once they
-have a quarter of their rows; small segments of days and months that are old into wider partitions.
-Every job but an erasure leaves fewer segments than it takes, so that planning comes to an end.
+have a quarter of their rows; small segments of days and months that are old into wider partitions;
+old segments once more, made as small as they get. Every job but an erasure and the last leaves
+fewer segments than it takes, and the last leaves none that it would take, so that planning comes to
+an end.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +36,7 @@ class Reason(StrEnum):
     TIER = "tier"
     LATE = "late"
     WIDEN = "widen"
+    COLD = "cold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ def plan(
         jobs = [job for group in groups.values() if (job := _late_job(group, config)) is not None]
     if not jobs:
         jobs = _widen_jobs(ordered, config, now_ns)
+    if not jobs:
+        jobs = [job for group in groups.values() if (job := _cold_job(group, config, now_ns))]
     # The cheapest first: it lowers the number of segments at the least cost.
     return min(jobs, key=lambda job: job.size_bytes, default=None)
 
@@ -209,6 +214,33 @@ def _late_job(group: Sequence[SegmentInfo], config: EngineConfig) -> Job | None:
         return None
     chosen = _fitting([*late, *rest], config)
     return Job(Reason.LATE, tuple(chosen)) if len(chosen) > len(late) else None
+
+
+def _cold_job(group: Sequence[SegmentInfo], config: EngineConfig, now_ns: int) -> Job | None:
+    """Old segments that were never made small, once they weigh enough; as many as fit, by time."""
+    warm = [info for info in group if not info.cold and is_cold([info], config, now_ns)]
+    # Late rows of an old day come drop by drop: they wait until their merging is due.
+    if sum(i.rows for i in warm) * _LATE_SHARE < sum(i.rows for i in group) or not warm:
+        return None
+    return Job(Reason.COLD, tuple(_fitting(warm, config) or warm[:1]))
+
+
+def is_cold(infos: Iterable[SegmentInfo], config: EngineConfig, now_ns: int) -> bool:
+    """Whether rows are so old that what is written of them is made as small as it gets.
+
+    Parameters
+    ----------
+    infos : iterable of SegmentInfo
+        Segments that hold them.
+    config : EngineConfig
+    now_ns : int
+
+    Returns
+    -------
+    bool
+    """
+    newest = max((info.last for info in infos), default=now_ns)
+    return newest < now_ns - config.cold_age_days * DAY_NS
 
 
 def target_partition(partition: str, now_ns: int) -> str:

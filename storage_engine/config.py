@@ -8,6 +8,7 @@ MEBIBYTE = 1 << 20
 
 # Producers whose slot bindings are remembered; those that sent longest ago go first.
 BOUND_PRODUCERS_MAX = 4096
+_MAY_BE_ZERO = {"free_bytes_min", "flush_age_s", "record_time_step_ms", "cold_age_days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class EngineConfig:
         Segments of about one size that are merged into one.
     compaction_job_bytes_max : int
         Bytes that one compaction job reads; smaller jobs, shorter waits for other upkeep.
+    cold_age_days : int
+        Segments whose newest row is older are written anew once, in blocks of twice
+        ``block_rows`` and as small as it gets.
     """
 
     head_bytes_max: int = 64 * MEBIBYTE
@@ -80,11 +84,12 @@ class EngineConfig:
     segment_bytes_max: int = 256 * MEBIBYTE
     compaction_fan_in: int = 4
     compaction_job_bytes_max: int = 512 * MEBIBYTE
+    cold_age_days: int = 30
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            lowest = 0 if name in {"free_bytes_min", "flush_age_s", "record_time_step_ms"} else 1
+            lowest = 0 if name in _MAY_BE_ZERO else 1
             if not isinstance(value, int) or value < lowest:
                 raise InvalidArgument(
                     f"cannot take engine setting {name}: got {value!r}, want int >= {lowest}",

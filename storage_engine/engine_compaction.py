@@ -21,7 +21,7 @@ class CompactionReport:
     Attributes
     ----------
     jobs : dict of str to int
-        By reason: ``erase``, ``tier``, ``late``, ``widen``.
+        By reason: ``erase``, ``tier``, ``late``, ``widen``, ``cold``.
     segments_read, segments_written : int
     bytes_read, bytes_written : int
     rows_dropped : int

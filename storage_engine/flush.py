@@ -4,11 +4,10 @@ Nothing here takes the engine's lock or touches what appends change.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from storage_engine.columns import Rows, join_rows
+from storage_engine.columns import Rows
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError
 from storage_engine.events import event_rule
@@ -17,6 +16,7 @@ from storage_engine.manifest import Manifest, newest_table, stream_table
 from storage_engine.producers import producer_columns
 from storage_engine.revisions import drop_redelivered
 from storage_engine.sample import Int64Array, UInt32Array
+from storage_engine.segment.blocking import Blocking
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.live import LiveSegments
 from storage_engine.segment.partition import DAY_NS, partition_codes, partition_name
@@ -30,34 +30,12 @@ _PIECE_BLOCKS = 8
 _CLASSES = 1 << 20  # retention classes that a combined code has room for
 
 
-@dataclass(slots=True)
 class _Target:
     """A segment being written, with rows that do not fill a block yet."""
 
-    writer: SegmentWriter
-    stream: list[UInt32Array] = field(default_factory=list)
-    rows: list[Rows] = field(default_factory=list)
-
-    def add(self, stream: UInt32Array, rows: Rows, block_rows: int) -> None:
-        self.stream.append(stream)
-        self.rows.append(rows)
-        if sum(map(len, self.stream)) >= block_rows:
-            self._write(block_rows, whole_only=True)
-
-    def end_columns(self, block_rows: int) -> None:
-        """Write what is left before rows of other columns follow."""
-        if self.stream:
-            self._write(block_rows, whole_only=False)
-
-    def _write(self, block_rows: int, *, whole_only: bool) -> None:
-        stream, rows = np.concatenate(self.stream), join_rows(self.rows)
-        end = len(stream) // block_rows * block_rows if whole_only else len(stream)
-        for begin in range(0, end, block_rows):
-            part = slice(begin, min(begin + block_rows, end))
-            self.writer.add(stream[part], rows.take(part))
-        rest = slice(end, None)
-        self.stream = [stream[rest]] if end < len(stream) else []
-        self.rows = [rows.take(rest)] if end < len(stream) else []
+    def __init__(self, writer: SegmentWriter, block_rows: int) -> None:
+        self.writer = writer
+        self.blocks = Blocking(writer.add, block_rows)
 
 
 class SegmentFlush:
@@ -151,7 +129,7 @@ class SegmentFlush:
 
     def _end_columns(self) -> None:
         for target in self._targets.values():
-            target.end_columns(self._config.block_rows)
+            target.blocks.end()
 
     def _spread(self, stream: UInt32Array, rows: Rows) -> None:
         """Give each row to the segment of its partition and retention class."""
@@ -163,11 +141,11 @@ class SegmentFlush:
         codes: Int64Array = (partition * _CLASSES + self._class_of[stream]) * 2 + late
         first = int(codes[0])
         if (codes == first).all():
-            self._target(first).add(stream, rows, self._config.block_rows)
+            self._target(first).blocks.add(stream, rows)
             return
         for code in np.unique(codes).tolist():
             mask = codes == code
-            self._target(code).add(stream[mask], rows.take(mask), self._config.block_rows)
+            self._target(code).blocks.add(stream[mask], rows.take(mask))
 
     def _note_flushed(self, stream: UInt32Array, time: Int64Array) -> None:
         # A time far ahead would make everything behind it late.
@@ -190,7 +168,7 @@ class SegmentFlush:
                 late=bool(code % 2),
                 erased_lsn=self._erased_lsn,
             )
-            target = self._targets[code] = _Target(writer)
+            target = self._targets[code] = _Target(writer, self._config.block_rows)
         return target
 
     def _give_up(self) -> None:

@@ -78,6 +78,7 @@ def cut_segment(
                     info.retention_class,
                     late=info.late,
                     erased_lsn=info.erased_lsn,
+                    cold=info.cold,
                 )
             writer.add(stream[keep], rows.take(keep))
         if writer is None:

@@ -5,11 +5,12 @@ A streaming merge: rows come in key order, what may go is dropped, the rest is w
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from storage_engine.columns import Rows, join_rows
+from storage_engine.compaction import is_cold
 from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DiskError
 from storage_engine.events import event_rule
@@ -18,6 +19,7 @@ from storage_engine.frame import SlotKind
 from storage_engine.merging import Pace, merge, sources_of
 from storage_engine.revisions import drop_redelivered
 from storage_engine.sample import BoolArray, Int64Array, UInt32Array
+from storage_engine.segment.blocking import Blocking
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.live import LiveSegments
 from storage_engine.segment.partition import partition_codes, partition_name
@@ -28,6 +30,7 @@ from storage_engine.tombstones import Tombstones, erased
 
 Keep = Callable[[int, Rows], BoolArray | None]
 _CLASSES = 1 << 20  # retention classes that a combined code has room for
+_COLD_BLOCKS = 2  # a cold block has so many times the rows of a warm one
 _EVENTS = 1 << 32  # phases of event streams lie behind those of value types
 
 
@@ -50,7 +53,8 @@ class Rewrite:
     Notes
     -----
     In memory at one time: of every input at most one decoded block (of those whose ranges of
-    streams and times overlap), of every output less than a block and what was merged in one step,
+    streams and times overlap; two where pages lie among them), of every output less than a block
+    and a page, what was merged in one step,
     and the directories of inputs and outputs. Work is done a block at a time.
     """
 
@@ -111,6 +115,7 @@ class Rewrite:
         outputs.late = all(info.late for info in infos)
         newest = max((one.lsn for one in tombstones if one.erase), default=0)
         outputs.erased_lsn = max(newest, min((info.erased_lsn for info in infos), default=0))
+        outputs.cold = is_cold(infos, self._config, self._now_ns)
         outputs.pace = pace
         try:
             directories = [self._directory(info) for info in infos]
@@ -240,14 +245,21 @@ class _Reduction:
         return np.full(len(certain), stream[0], np.uint32), certain
 
 
-@dataclass(slots=True)
 class _Target:
-    """Rows on their way to one partition and class: an open segment, and less than a block."""
+    """Rows on their way to one partition and class: an open segment, and rows without a block."""
 
-    writer: SegmentWriter | None = None
-    stream: list[UInt32Array] = field(default_factory=list)
-    rows: list[Rows] = field(default_factory=list)
-    last: tuple[int, int] = (-1, 0)
+    def __init__(self, open_writer: Callable[[], SegmentWriter], block_rows: int, pace: Pace):
+        self._open = open_writer
+        self._pace = pace
+        self.writer: SegmentWriter | None = None
+        self.blocks = Blocking(self._write, block_rows)
+        self.last: tuple[int, int] = (-1, 0)
+
+    def _write(self, stream: UInt32Array, rows: Rows) -> None:
+        writer = self.writer = self.writer or self._open()
+        before = writer.size_bytes
+        writer.add(stream, rows)
+        self._pace(writer.size_bytes - before)
 
 
 class _Outputs:
@@ -274,6 +286,7 @@ class _Outputs:
         self.class_of: Int64Array = np.zeros(1, np.int64)
         self.late = False
         self.erased_lsn = 0
+        self.cold = False
         self.pace: Pace = lambda size_bytes: None
 
     def put(self, stream: UInt32Array, rows: Rows | None, now_ns: int) -> None:
@@ -290,37 +303,21 @@ class _Outputs:
             self._add(code, stream[mask], rows.take(mask))
 
     def _add(self, code: int, stream: UInt32Array, rows: Rows) -> None:
-        target = self._targets.setdefault(code, _Target())
+        target = self._targets.get(code)
+        if target is None:
+            size = self._block_rows * (_COLD_BLOCKS if self.cold else 1)
+            target = self._targets[code] = _Target(partial(self._open, code), size, self.pace)
         writer, begins = target.writer, (int(stream[0]), int(rows.timestamp_ns[0]))
         # Rows of one stream and time stay together: equal stamps have no other order.
         if writer and writer.size_bytes >= self._bytes_max and begins != target.last:
-            self._finish(code, target)
-        target.stream.append(stream)
-        target.rows.append(rows)
+            self._finish(target)
+        target.blocks.add(stream, rows)
         target.last = (int(stream[-1]), int(rows.timestamp_ns[-1]))
-        if sum(map(len, target.stream)) >= self._block_rows:
-            self._write(code, target, whole_only=True)
 
     def end_columns(self) -> None:
         """Write what is left before rows of another column set follow."""
-        for code, target in self._targets.items():
-            self._write(code, target, whole_only=False)
-
-    def _write(self, code: int, target: _Target, *, whole_only: bool) -> None:
-        if not target.stream:
-            return
-        stream, rows = np.concatenate(target.stream), join_rows(target.rows)
-        size = self._block_rows
-        end = len(stream) // size * size if whole_only else len(stream)
-        writer = target.writer = target.writer or self._open(code)
-        for begin in range(0, end, size):
-            part = slice(begin, min(begin + size, end))
-            before = writer.size_bytes
-            writer.add(stream[part], rows.take(part))
-            self.pace(writer.size_bytes - before)
-        rest = slice(end, None)
-        target.stream = [stream[rest].copy()] if end < len(stream) else []
-        target.rows = [rows.take(np.arange(end, len(stream)))] if end < len(stream) else []
+        for target in self._targets.values():
+            target.blocks.end()
 
     def _open(self, code: int) -> SegmentWriter:
         self._ids.append(self._live.allocate())
@@ -332,10 +329,11 @@ class _Outputs:
             self._classes[code % _CLASSES],
             late=self.late,
             erased_lsn=self.erased_lsn,
+            cold=self.cold,
         )
 
-    def _finish(self, code: int, target: _Target) -> None:
-        self._write(code, target, whole_only=False)
+    def _finish(self, target: _Target) -> None:
+        target.blocks.end()
         if target.writer is not None:
             before = target.writer.size_bytes
             info = target.writer.finish(self._streams)
@@ -346,7 +344,7 @@ class _Outputs:
     def finish(self) -> tuple[SegmentInfo, ...]:
         """Seal all segments."""
         for code in sorted(self._targets):
-            self._finish(code, self._targets[code])
+            self._finish(self._targets[code])
         return tuple(self._finished)
 
     def give_up(self) -> None:

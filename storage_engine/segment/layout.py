@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from storage_engine.checksum import crc32c
 from storage_engine.errors import CorruptData, UnsupportedFormat
 
-VERSION = 1
+VERSION = 2  # what is written
+VERSIONS = (1, 2)  # what is read
 HEADER_MAGIC = b"LHSEGMT1"
 TRAILER_MAGIC = b"LHSEGEND"
 EDGE_BYTES = 64
@@ -38,6 +39,8 @@ class SegmentInfo:
         Its rows came behind rows of their streams that were in segments already.
     erased_lsn : int
         Rows that an erasure up to this lsn covers were left out when it was written.
+    cold : bool
+        Encoded for good, as small as it gets.
     """
 
     id: int
@@ -51,6 +54,7 @@ class SegmentInfo:
     lsn_max: int
     late: bool = False
     erased_lsn: int = 0
+    cold: bool = False
 
     @property
     def path(self) -> str:
@@ -141,8 +145,8 @@ def decode_edge(data: bytes, magic: bytes, *, at: str) -> Edge:
             f"cannot read segment: crc32c is {found:#010x}, want {crc:#010x}, at {at}", path=at
         )
     _, version, number, incarnation, segment_id, offset, length, _ = _EDGE.unpack_from(data)
-    if version != VERSION:
+    if version not in VERSIONS:
         raise UnsupportedFormat(
-            f"cannot read segment: got version {version}, want {VERSION}, at {at}", path=at
+            f"cannot read segment: got version {version}, want one of {VERSIONS}, at {at}", path=at
         )
     return Edge(incarnation, segment_id, number, offset, length)

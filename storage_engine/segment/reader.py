@@ -4,17 +4,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from storage_engine.block import BlockIdentity, decode_block
+from storage_engine.block import BlockIdentity, decode_block, decode_column
 from storage_engine.cache import ByteCache
 from storage_engine.checksum import crc32c
 from storage_engine.columns import STRINGS, Rows, seal
+from storage_engine.compact_table import decode_directory
 from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
+from storage_engine.sample import AnyArray
 from storage_engine.segment.layout import (
     EDGE_BYTES,
     HEADER_MAGIC,
@@ -24,7 +27,8 @@ from storage_engine.segment.layout import (
 )
 from storage_engine.segment.open_files import OpenFiles
 from storage_engine.segment.rebuild import rebuild_directory
-from storage_engine.table import Table, decode_table
+from storage_engine.shared_columns import ColumnPlace
+from storage_engine.table import Table
 
 _DIRECTORY_BYTES_MAX = 1 << 30
 _REBUILT_MAX = 16  # directories made anew that are kept
@@ -64,6 +68,7 @@ class SegmentReader:
         self._findings = findings
         self._directories: ByteCache[Directory] = ByteCache(config.directory_cache_bytes)
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
+        self._owners: ByteCache[AnyArray] = ByteCache(config.block_cache_bytes // 4)
         self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
         self._rebuilding = threading.Lock()
@@ -145,7 +150,7 @@ class SegmentReader:
         data = self._read(info, trailer.offset, trailer.length)
         if len(data) != trailer.length or crc32c(data) != trailer.number:
             raise CorruptData(f"cannot read directory: got a bad crc32c, at {at}", path=at)
-        table = decode_table(data, at=at)
+        table = decode_directory(data, at=at)
         missing = [name for name in _NEEDED if name not in table]
         if missing:
             raise CorruptData(f"cannot read directory: got no {missing}, at {at}", path=at)
@@ -188,18 +193,84 @@ class SegmentReader:
         """
         info, table = directory.info, directory.table
         offset = int(table["block_offset"][number])
-        if first is None:
-            first = int(table["run_stream"][table["run_block"] == number].min())
-        identity = BlockIdentity(directory.incarnation, info.id, number, first)
         try:
-            data = self._read(info, offset, int(table["block_length"][number]))
-            rows = decode_block(data, identity, at=f"{info.path} block {number}")
+            data, identity = self._block_bytes(directory, number, first)
+            at = f"{info.path} block {number}"
+            resolve = partial(self.owned, directory)
+            rows = decode_block(data, identity, at=at, resolve=resolve)
             want = int(table["block_rows"][number])
             if len(rows) != want:
                 raise CorruptData(f"cannot read block: got {len(rows)} rows, want {want}")
         except (CorruptData, UnsupportedFormat, DiskError) as error:
             raise CorruptData(str(error), path=info.path, block=number, offset=offset) from error
         return rows
+
+    def _block_bytes(
+        self, directory: Directory, number: int, first: int | None = None
+    ) -> tuple[bytes, BlockIdentity]:
+        info, table = directory.info, directory.table
+        if first is None:
+            held = table["run_stream"][table["run_block"] == number]
+            if not len(held):
+                raise CorruptData(f"cannot read block: got no block {number}, at {info.path}")
+            first = int(held.min())
+        size = int(table["block_length"][number])
+        data = self._read(info, int(table["block_offset"][number]), size)
+        return data, BlockIdentity(directory.incarnation, info.id, number, first)
+
+    def owned(self, directory: Directory, place: ColumnPlace) -> AnyArray:
+        """Decode a column that other blocks of the segment share, or take it from the cache.
+
+        Parameters
+        ----------
+        directory : Directory
+        place : ColumnPlace
+
+        Returns
+        -------
+        array, shape (rows,)
+            Read-only.
+
+        Raises
+        ------
+        CorruptData, UnsupportedFormat, DiskError
+            When the block that owns it cannot be read.
+        """
+        key = (directory.info.id, place)
+        values = self._owners.get(key)
+        if values is None:
+            at = f"{directory.info.path} block {place.block}"
+            data, identity = self._block_bytes(directory, place.block)
+            values = decode_column(data, identity, place, at=at)
+            self._owners.put(key, values, values.nbytes)
+        return values
+
+    def packed_block(self, directory: Directory, number: int, first: int) -> bytes:
+        """Bytes of a block from disk, not decoded; their checksum holds.
+
+        Parameters
+        ----------
+        directory : Directory
+        number : int
+        first : int
+            Lowest stream of the block.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        CorruptData, DiskError
+        """
+        info, table = directory.info, directory.table
+        seed = BlockIdentity(directory.incarnation, info.id, number, first).seed()
+        size = int(table["block_length"][number])
+        data = self._read(info, int(table["block_offset"][number]), size)
+        if len(data) != size or crc32c(memoryview(data)[4:], seed).to_bytes(4, "little") != data[:4]:
+            at = f"{info.path} block {number}"
+            raise CorruptData(f"cannot read block: got a bad crc32c, at {at}", path=info.path)
+        return data
 
     def verify(self, infos: Mapping[int, SegmentInfo], progress: Callable[[int], None]) -> None:
         """Read every block of segments; damage lands in the findings.
@@ -220,6 +291,7 @@ class SegmentReader:
         """Drop all caches, so that the next read sees the disk."""
         self._directories.clear()
         self._blocks.clear()
+        self._owners.clear()
         with self._rebuilding:
             self._rebuilt.clear()
         self.close()

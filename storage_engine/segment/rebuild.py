@@ -12,6 +12,7 @@ from storage_engine.block import BlockIdentity, block_columns, decode_block
 from storage_engine.columns import Rows
 from storage_engine.errors import DataError
 from storage_engine.segment.layout import EDGE_BYTES
+from storage_engine.segment.owners import FoundOwners
 from storage_engine.segment.run_list import MAGIC, RunList, decode_run_list
 from storage_engine.segment.summary import summarize
 from storage_engine.table import Table
@@ -83,6 +84,7 @@ class _Search:
         self.view = memoryview(data)
         self.incarnation = incarnation
         self.segment_id = segment_id
+        self.owners = FoundOwners(data)
 
     def blocks(self) -> Iterator[tuple[int, int, int, Rows, RunList]]:
         """Blocks with a sound run list behind them: number, offset, size, rows, list."""
@@ -113,10 +115,12 @@ class _Search:
                 size, _ = block_columns(self.view[offset:end], at="")
                 if offset + size + -size % _ALIGN != end:
                     continue
-                rows = decode_block(bytes(self.view[offset : offset + size]), identity, at="")
+                piece = bytes(self.view[offset : offset + size])
+                rows = decode_block(piece, identity, at="", resolve=self.owners.column)
             except (DataError, ValueError, OverflowError, MemoryError):
                 continue
             ends = np.append(held.start[1:], len(rows)).astype(np.int64)
             if (ends > held.start.astype(np.int64)).all():
+                self.owners.note(offset, size, identity)
                 return offset, size, rows
         return None

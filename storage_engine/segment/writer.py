@@ -8,6 +8,7 @@ import numpy as np
 from storage_engine.block import BlockIdentity, encode_block
 from storage_engine.checksum import crc32c
 from storage_engine.columns import Rows
+from storage_engine.compact_table import encode_compact
 from storage_engine.errors import DiskError
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import EVENT_ID_DTYPE, UInt32Array
@@ -22,8 +23,9 @@ from storage_engine.segment.layout import (
 )
 from storage_engine.segment.run_list import encode_run_list
 from storage_engine.segment.summary import summarize
+from storage_engine.shared_columns import ColumnSharing
 from storage_engine.streams import StreamInfo, schema_columns
-from storage_engine.table import Table, encode_table, json_column
+from storage_engine.table import Table, json_column
 
 _ALIGN = 8
 _SYNC_BYTES = 1 << 20
@@ -54,6 +56,8 @@ class SegmentWriter:
     late : bool
         For :class:`SegmentInfo`, as is the next.
     erased_lsn : int
+    cold : bool
+        Take the time to make it as small as it gets.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class SegmentWriter:
         *,
         late: bool = False,
         erased_lsn: int = 0,
+        cold: bool = False,
     ) -> None:
         self._fs = fs
         self._incarnation = incarnation
@@ -74,6 +79,8 @@ class SegmentWriter:
         self._class = retention_class
         self._late = late
         self._erased_lsn = erased_lsn
+        self._cold = cold
+        self._sharing = ColumnSharing()
         self._path = segment_path(partition, segment_id)
         self._totals = _Totals()
         fs.make_directories(f"{DIRECTORY}/{partition}")
@@ -112,7 +119,7 @@ class SegmentWriter:
         """
         totals, block = self._totals, len(self._totals.blocks)
         identity = BlockIdentity(self._incarnation, self._id, block, int(stream[0]))
-        data = encode_block(rows, identity)
+        data = encode_block(rows, identity, sharing=self._sharing)
         totals.blocks.append((self._offset, len(data), len(rows)))
         self._put(data + bytes(-len(data) % _ALIGN))
         starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
@@ -158,8 +165,9 @@ class SegmentWriter:
             lsn_max=totals.stamp_max >> 1,
             late=self._late,
             erased_lsn=self._erased_lsn,
+            cold=self._cold,
         )
-        directory = encode_table(self._directory(info, streams))
+        directory = encode_compact(self._directory(info, streams))
         offset = self._offset
         self._put(directory)
         edge = Edge(self._incarnation, self._id, crc32c(directory), offset, len(directory))

@@ -18,6 +18,7 @@ from storage_engine.errors import DataError
 from storage_engine.frame import SlotKind
 from storage_engine.sample import UInt32Array
 from storage_engine.segment.layout import EDGE_BYTES
+from storage_engine.segment.owners import FoundOwners
 from storage_engine.segment.run_list import MAGIC, RunList, decode_run_list
 from storage_engine.streams import StreamInfo
 from storage_engine.tools.crc_inverse import last_field, seed_of
@@ -95,6 +96,7 @@ class _Scan:
         self.incarnation = incarnation
         self.segment_id = segment_id
         self.streams = streams
+        self.owners = FoundOwners(data)
 
     def run(self) -> Iterator[FoundBlock]:
         at, number = EDGE_BYTES, 0
@@ -175,9 +177,12 @@ class _Scan:
         identity = BlockIdentity(self.incarnation, self.segment_id, number, first)
         piece = bytes(self.view[candidate.offset : candidate.end])
         try:
-            return decode_block(piece, identity, at=f"byte {candidate.offset}")
+            at = f"byte {candidate.offset}"
+            rows = decode_block(piece, identity, at=at, resolve=self.owners.column)
         except (DataError, ValueError, OverflowError, MemoryError):
             return None
+        self.owners.note(candidate.offset, len(piece), identity)
+        return rows
 
 
 def _settled(block: FoundBlock, behind: list[FoundBlock]) -> FoundBlock:

@@ -11,6 +11,7 @@ from storage_engine.errors import DiskError
 from storage_engine.events import sort_events
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import BoolArray, UInt32Array
+from storage_engine.segment.blocking import Blocking
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.partition import partition_codes, partition_name
 from storage_engine.segment.writer import SegmentWriter
@@ -119,9 +120,9 @@ class Rebuilt:
                         self.next_id += 1
                     stream, rows = piece.stream[mask], piece.rows.take(mask)
                     self.rows_rebuilt += len(rows)
-                    for begin in range(0, len(rows), _BLOCK_ROWS):
-                        part = slice(begin, begin + _BLOCK_ROWS)
-                        writers[name].add(stream[part], rows.take(part))
+                    blocks = Blocking(writers[name].add, _BLOCK_ROWS)
+                    blocks.add(stream, rows)
+                    blocks.end()
             for writer in writers.values():
                 self._take(writer.finish(self._streams))
         except DiskError:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from storage_engine.block import BlockIdentity, decode_block
+from storage_engine.block import BlockIdentity, decode_block, decode_column
+from storage_engine.cache import ByteCache
 from storage_engine.checksum import crc32c
 from storage_engine.columns import Rows
+from storage_engine.compact_table import decode_directory
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import read_streams
-from storage_engine.sample import UInt32Array
+from storage_engine.sample import AnyArray, UInt32Array
 from storage_engine.segment.layout import (
     EDGE_BYTES,
     HEADER_MAGIC,
@@ -20,8 +23,9 @@ from storage_engine.segment.layout import (
     SegmentInfo,
     decode_edge,
 )
+from storage_engine.shared_columns import ColumnPlace
 from storage_engine.streams import StreamInfo
-from storage_engine.table import Table, decode_table, read_json
+from storage_engine.table import Table, read_json
 from storage_engine.tools.bytes_of import read_piece
 from storage_engine.wal_record import Finding
 
@@ -30,6 +34,7 @@ RUN_COLUMNS = (
     *("run_stream", "run_block", "run_start", "run_rows", "run_first", "run_last"),
     *("run_stamp_min", "run_stamp_max", "run_flags"),
 )
+_OWNERS_BYTES = 8 << 20
 STREAM_COLUMNS = ("stream_id", "stream_uuid", "stream_kind", "stream_schema")
 
 
@@ -76,6 +81,8 @@ class SegmentFile:
     facts: dict[str, object] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     newer: bool = False
+    _places: list["BlockPlace"] = field(default_factory=list)
+    _owners: ByteCache[AnyArray] = field(default_factory=lambda: ByteCache(_OWNERS_BYTES))
 
     @property
     def edge(self) -> Edge | None:
@@ -130,17 +137,36 @@ class SegmentFile:
         runs = place.runs
         return np.repeat(self.table["run_stream"][runs], self.table["run_rows"][runs])
 
-    def read_block(self, fs: FileSystem, place: BlockPlace) -> Rows | None:
-        """Decode a block, or None when it is damaged; then it is among the findings."""
+    def identity(self, place: BlockPlace) -> BlockIdentity:
+        """What the checksum of a block covers beside its bytes."""
         edge = self.edge
         assert edge is not None, "a directory without an edge is not used"
+        return BlockIdentity(edge.incarnation, edge.segment_id, place.number, place.first_stream)
+
+    def owned(self, fs: FileSystem, column: ColumnPlace) -> AnyArray:
+        """Decode a column that blocks behind its own share.
+
+        Raises
+        ------
+        CorruptData, DiskError
+        """
+        values = self._owners.get(column)
+        if values is None:
+            self._places = self._places or list(self.places())
+            place = self._places[column.block]  # it lies before the block that asks
+            data = read_piece(fs, self.path, place.offset, place.length)
+            at = f"{self.path} block {place.number}"
+            values = decode_column(data, self.identity(place), column, at=at)
+            self._owners.put(column, values, values.nbytes)
+        return values
+
+    def read_block(self, fs: FileSystem, place: BlockPlace) -> Rows | None:
+        """Decode a block, or None when it is damaged; then it is among the findings."""
         at = f"{self.path} block {place.number}"
-        identity = BlockIdentity(
-            edge.incarnation, edge.segment_id, place.number, place.first_stream
-        )
         try:
             data = read_piece(fs, self.path, place.offset, place.length)
-            rows = decode_block(data, identity, at=at)
+            resolve = partial(self.owned, fs)
+            rows = decode_block(data, self.identity(place), at=at, resolve=resolve)
             if len(rows) != place.rows:
                 raise CorruptData(
                     f"cannot read block: got {len(rows)} rows, want {place.rows}, at {at}"
@@ -210,7 +236,7 @@ def _open_directory(fs: FileSystem, segment: SegmentFile, trailer: Edge) -> None
         data = read_piece(fs, path, trailer.offset, trailer.length)
         if len(data) != trailer.length or crc32c(data) != trailer.number:
             raise CorruptData(f"cannot read directory: got a bad crc32c, at {path}")
-        table = decode_table(data, at=path)
+        table = decode_directory(data, at=path)
         _check_shapes(table, path)
         segment.facts = dict(read_json(table, "facts", at=path))
         streams = read_streams(table, at=path)

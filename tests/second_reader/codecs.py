@@ -85,21 +85,74 @@ def _strings(codec: int, part: Cursor, rows: int) -> list[bytes]:
     raise DamagedError(f"codec {codec} for strings")
 
 
+# Known arrays of a directory, by number, and their types.
+KNOWN = """
+    block_offset <u8, block_length <u4, block_rows <u4,
+    run_stream <u4, run_block <u4, run_start <u4, run_rows <u4,
+    run_first <i8, run_last <i8, run_stamp_min <u8, run_stamp_max <u8, run_flags |u1,
+    run_good <u4, run_minimum <u8, run_maximum <u8, run_sum <f8, run_stepped <f8, run_sloped <f8,
+    run_covered_ns <i8,
+    stream_id <u4, stream_uuid |V16, stream_kind |u1, stream_schema <u4, schemas |u1, facts |u1
+"""
+KNOWN_ARRAYS = [tuple(pair.split()) for pair in KNOWN.split(",")]
+PLAIN, ZSTD, ZEROS, STEPS, SAME, CODED = 0, 1, 2, 3, 4, 16
+
+
 def read_table(data: bytes) -> dict[str, np.ndarray]:
     """A table of named arrays (segment.md, Directory)."""
     part = Cursor(data)
+    count = part.number(4)
+    compact = count >= 1 << 31
     entries = []
-    for _ in range(part.number(4)):
-        name = part.take(part.number(1)).decode()
-        dtype = np.dtype(part.take(part.number(1)).decode())
-        entries.append((name, dtype, part.number(1), part.number(8), part.number(8)))
-    table = {}
+    for _ in range(count % (1 << 31)):
+        length = part.number(1)
+        if compact and length >= 128:
+            name, kind = KNOWN_ARRAYS[length - 128]
+        else:
+            name = part.take(length).decode()
+            kind = part.take(part.number(1)).decode()
+        packing = part.number(1)
+        sizes = [_varint(part) if compact else part.number(8) for _ in range(2)]
+        entries.append((name, np.dtype(kind), packing, *sizes))
+    table: dict[str, np.ndarray] = {}
     for name, dtype, packing, rows, length in entries:
         stored = part.take(length)
-        if packing not in (0, 1):
+        if packing > (255 if compact else ZSTD):
             raise DamagedError(f"packing {packing} of {name}")
-        plain = unzstd(stored) if packing else stored
+        plain = _unpacked(packing, stored, rows, dtype, list(table.values()))
         if len(plain) != rows * dtype.itemsize:
             raise DamagedError(f"array {name} has {len(plain)} bytes, want {rows * dtype.itemsize}")
         table[name] = np.frombuffer(plain, dtype)
     return table
+
+
+def _varint(part: Cursor) -> int:
+    number = shift = 0
+    while True:
+        byte = part.number(1)
+        number |= (byte % 128) << shift
+        shift += 7
+        if byte < 128:
+            return number
+
+
+def _unpacked(
+    packing: int, stored: bytes, rows: int, dtype: np.dtype, before: list[np.ndarray]
+) -> bytes:
+    """The bytes of one array of a table."""
+    if packing == ZSTD:
+        return unzstd(stored)
+    if packing == ZEROS:
+        return bytes(rows * dtype.itemsize)
+    if packing == SAME:
+        return before[stored[0]].tobytes()
+    if packing >= CODED:
+        return np.asarray(decode(packing - CODED, stored, dtype.str, rows)).tobytes()
+    if packing != STEPS:
+        return stored
+    part, value, out = Cursor(stored), 0, b""
+    for _ in range(rows):
+        step = _varint(part)
+        value += -((step + 1) // 2) if step % 2 else step // 2
+        out += (value % (1 << 64)).to_bytes(8, "little")[: dtype.itemsize]
+    return out

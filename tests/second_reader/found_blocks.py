@@ -19,6 +19,7 @@ class FoundSegment(Segment):
 
     def __init__(self, data: bytes, segment_id: int, incarnations: Iterable[bytes]) -> None:
         self.data = data
+        self._owned = {}
         self.segment_id = segment_id
         for incarnation in incarnations:
             self.incarnation = incarnation
@@ -37,7 +38,7 @@ class FoundSegment(Segment):
                 at += 1
                 continue
             number, listed, end = held
-            found = self._before(begin, at, number)
+            found = self._before(begin, at, number, places)
             begin = at = end
             if found is None:
                 continue
@@ -77,21 +78,23 @@ class FoundSegment(Segment):
         end = part.at
         return number, list(zip(streams, starts, strict=True)), end + -end % 8
 
-    def _before(self, begin: int, end: int, number: int) -> tuple[int, int, int] | None:
+    def _before(
+        self, begin: int, end: int, number: int, places: dict[int, tuple[int, int, int]]
+    ) -> tuple[int, int, int] | None:
         """(offset, length, rows) of the block that ends where its run list begins."""
         for offset in (begin, *range(begin, end, 8)):
             rows = int.from_bytes(self.data[offset + 4 : offset + 8], "little")
             for length in range(end - offset, max(end - offset - 8, 12), -1):
                 if self._size(offset) != length:
                     continue
+                known = {**places, number: (offset, length, rows)}
                 self.table = {
-                    "block_offset": {number: offset},
-                    "block_length": {number: length},
-                    "block_rows": {number: rows},
+                    name: {one: known[one][i] for one in known}
+                    for i, name in enumerate(("block_offset", "block_length", "block_rows"))
                 }
                 try:
                     self.block(number)
-                except (DamagedError, ValueError, OverflowError, MemoryError):
+                except (DamagedError, KeyError, ValueError, OverflowError, MemoryError):
                     break
                 return offset, length, rows
         return None

@@ -10,6 +10,7 @@ from second_reader.codecs import decode, read_table
 from second_reader.words import FIXED, Column, Cursor, DamagedError, NewerError, Row
 
 TIME, STAMP, QUALITY, EVENT_ID, DATA = range(5)
+SHARED = 16
 _ROLES = {TIME: "<i8", STAMP: "<u8", QUALITY: "<u4", EVENT_ID: "|V16"}
 
 
@@ -26,13 +27,14 @@ class Segment:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._owned: dict[tuple[int, int, int, bool], np.ndarray] = {}
         head, tail = data[:64], data[-64:]
         for edge, magic in ((head, b"LHSEGMT1"), (tail, b"LHSEGEND")):
             if len(edge) < 64 or edge[:8] != magic:
                 raise DamagedError("segment magic")
             if crc32c(edge[:60]) != int.from_bytes(edge[60:], "little"):
                 raise DamagedError("segment header or trailer checksum")
-            if int.from_bytes(edge[8:12], "little") > 1:
+            if int.from_bytes(edge[8:12], "little") not in (1, 2):
                 raise NewerError("segment version")
         if head[16:40] != tail[16:40]:
             raise DamagedError("header and trailer name different segments")
@@ -93,11 +95,40 @@ class Segment:
         found = {}
         for role, value_type, codec, valid_codec, index, _zero, size, valid_size, _ in entries:
             dtype = _ROLES[role] if role != DATA else FIXED.get(value_type)
-            values = decode(codec, part.take(size), dtype, rows)
-            valid = part.take(valid_size)
-            mask = decode(valid_codec, valid, "u1", rows) == 1 if valid_codec else None
+            body, valid = part.take(size), part.take(valid_size)
+            if codec == SHARED:
+                values = self._shared(number, body, dtype, rows)
+            else:
+                values = decode(codec, body, dtype, rows)
+            mask = None
+            if valid_codec == SHARED:
+                mask = self._shared(number, valid, "u1", rows, validity=True) == 1
+            elif valid_codec:
+                mask = decode(valid_codec, valid, "u1", rows) == 1
             found[role, index] = Column(value_type, values, mask)
         return Block(rows, found)
+
+    def _shared(
+        self, number: int, body: bytes, dtype: str | None, rows: int, *, validity: bool = False
+    ) -> np.ndarray:
+        """A column that an earlier block has."""
+        part = Cursor(body)
+        block, role, index, crc = part.number(4), part.number(1), part.number(2), part.number(4)
+        if block >= number or dtype is None or part.at != len(body):
+            raise DamagedError(f"block {number} shares with block {block}")
+        key = (block, role, index, validity)
+        if key not in self._owned:
+            owner = self.block(block).columns.get((role, index))
+            values = None if owner is None else owner.mask if validity else owner.values
+            if not isinstance(values, np.ndarray):
+                raise DamagedError(f"block {block} has no column {key}")
+            self._owned[key] = values.astype("u1") if validity else values
+        values = self._owned[key]
+        if len(values) != rows or values.itemsize != np.dtype(dtype).itemsize:
+            raise DamagedError(f"block {number} shares a column of another form")
+        if crc32c(values.tobytes()) != crc:
+            raise DamagedError(f"block {number} shares other values than its own")
+        return values.view(dtype)
 
     def runs(self) -> Iterator[tuple[int, int, int, int]]:
         """(stream, block, start, rows) of every run."""

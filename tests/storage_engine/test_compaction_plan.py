@@ -13,7 +13,8 @@ MIB = 1 << 20
 
 
 def segment(number, size, first=0, last=0, **facts):
-    place = {"partition": "2025-06-15", "retention_class": "default", "late": False, **facts}
+    place = {"partition": "2025-06-15", "retention_class": "default", "late": False, "cold": True}
+    place |= facts
     return SegmentInfo(
         number, size=size, rows=size // 4, first=first, last=last, lsn_min=1, lsn_max=1, **place
     )
@@ -96,22 +97,23 @@ def test_old_days_become_months_and_months_years():
             st.integers(0, 20),
             st.booleans(),
             st.sampled_from(["2025-06-15", "2025-04-01", "2025-04-02", "2025-04", "2022"]),
+            st.booleans(),
         ),
         max_size=40,
     ),
     st.sampled_from([2, 4]),
 )
 def test_planning_comes_to_an_end(facts, fan_in):
-    """However the segments lie: every job leaves fewer."""
+    """However the segments lie: every job leaves fewer, or fewer that were never made small."""
     live = [
-        segment(k, size, first, first + length, late=late, partition=partition)
-        for k, (size, first, length, late, partition) in enumerate(facts)
+        segment(k, size, first, first + length, late=late, partition=partition, cold=cold)
+        for k, (size, first, length, late, partition, cold) in enumerate(facts)
     ]
     number, jobs = len(live), 0
     config = {"compaction_fan_in": fan_in}
     while (job := planned(live, **config)) is not None:
         jobs += 1
-        assert len(job.inputs) > 1
+        assert len(job.inputs) > 1 or job.reason is Reason.COLD
         assert job.size_bytes <= EngineConfig().compaction_job_bytes_max
         live = [info for info in live if info not in job.inputs]
         left = job.size_bytes
@@ -128,4 +130,20 @@ def test_planning_comes_to_an_end(facts, fan_in):
                 )
             )
             left -= 256 * MIB
-        assert jobs <= 2 * len(facts)
+        assert jobs <= 3 * len(facts)
+
+
+def test_old_segments_are_made_small_once():
+    """When nothing else is to be done; not for the sake of a few late rows."""
+    old, day = NOW - 31 * DAY_NS, "2025-05-15"
+    warm = segment(1, 80 * MIB, old, old + 9, partition=day, cold=False)
+    done = segment(1, 60 * MIB, old, old + 9, partition=day)
+    young = segment(2, 80 * MIB, old, NOW - 29 * DAY_NS, cold=False)
+    few = segment(3, MIB, old, old, late=True, partition=day, cold=False)
+
+    assert (Reason.COLD, (warm,)) == (planned([warm]).reason, planned([warm]).inputs)
+    assert {1, 3} == {info.id for info in planned([warm, few, young]).inputs}
+    assert planned([done, few, young]) is None
+    assert planned([young], cold_age_days=28).reason is Reason.COLD
+    merge = [segment(k, MIB, old, old, partition=day, cold=False) for k in range(4, 8)]
+    assert Reason.TIER is planned([warm, *merge]).reason

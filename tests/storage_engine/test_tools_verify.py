@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from storage_engine.checksum import crc32c
+from storage_engine.compact_table import decode_directory
 from storage_engine.engine import Engine
 from storage_engine.frame import Declaration, SlotKind, encode_frame
 from storage_engine.manifest import (
@@ -19,7 +20,7 @@ from storage_engine.manifest import (
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ValueType
 from storage_engine.segment.layout import TRAILER_MAGIC, Edge, decode_edge
-from storage_engine.table import decode_table, encode_table, json_column, read_json
+from storage_engine.table import encode_table, json_column, read_json
 from storage_engine.testing import DAY_NS, Producer, SampleRow, SetClock
 from storage_engine.tools.crc_inverse import last_field, seed_of
 from storage_engine.tools.kinds import Kind, kind_of
@@ -137,7 +138,7 @@ def forge(fs, path, **columns):
     """Write a directory that lies, with checksums that hold."""
     data = read(fs, path)
     trailer = decode_edge(data[-64:], TRAILER_MAGIC, at=path)
-    table = decode_table(data[trailer.offset : -64], at=path)
+    table = decode_directory(data[trailer.offset : -64], at=path)
     for name, change in columns.items():
         table[name] = change(table[name].copy())
     body = encode_table(table)
