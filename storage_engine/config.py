@@ -1,5 +1,6 @@
 """Limits and sizes of the engine, each with its unit in its name."""
 
+import os
 from dataclasses import dataclass
 
 from storage_engine.errors import InvalidArgument
@@ -39,6 +40,10 @@ class EngineConfig:
         Producers of a single frame (idempotency keys) remembered, newest first.
     block_cache_bytes : int
         Decoded blocks kept for reads.
+    packed_cache_bytes : int
+        Packed blocks kept for reads into arrays and for folds.
+    read_threads : int
+        Threads that one fold of many series is spread over.
     directory_cache_bytes : int
         Segment directories kept for reads.
     open_files_max : int
@@ -74,6 +79,8 @@ class EngineConfig:
     free_bytes_min: int = 512 * MEBIBYTE
     one_shot_producers_max: int = 65_536
     block_cache_bytes: int = 24 * MEBIBYTE
+    packed_cache_bytes: int = 128 * MEBIBYTE
+    read_threads: int = os.cpu_count() or 1
     directory_cache_bytes: int = 24 * MEBIBYTE
     open_files_max: int = 128
     record_time_step_ms: int = 100

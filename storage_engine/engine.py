@@ -9,6 +9,7 @@ from typing import Self
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
+from storage_engine.engine_arrays import ArraySide
 from storage_engine.engine_backup import BackupSide
 from storage_engine.engine_erasure import ErasureSide
 from storage_engine.engine_retention import RetentionSide
@@ -22,7 +23,7 @@ from storage_engine.wal_record import Finding
 _LOCK = "lock"
 
 
-class Engine(RetentionSide, BackupSide, ErasureSide):
+class Engine(RetentionSide, BackupSide, ErasureSide, ArraySide):
     """One open store. Build it with :meth:`open`; every method is safe for many threads."""
 
     @classmethod
@@ -126,6 +127,7 @@ class Engine(RetentionSide, BackupSide, ErasureSide):
         """
         self._check_open("verify")
         self._reader.forget()
+        self._packed.clear()
         held = self._state.segments  # so that compaction takes no file away meanwhile
         self._reader.verify({info.id: info for info in held}, progress)
         return self._found.list()
@@ -167,6 +169,7 @@ class Engine(RetentionSide, BackupSide, ErasureSide):
             self._flusher.closed = True
             if self._wal is not None:
                 self._wal.close()
+            self._threads.close()
             self._reader.close()
             if self._store_lock is not None:
                 self._aside.save()

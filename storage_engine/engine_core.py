@@ -18,9 +18,12 @@ from storage_engine.errors import DiskError, EngineClosed, InvalidArgument, LowD
 from storage_engine.filesystem import FileSystem, Lock
 from storage_engine.findings import Findings
 from storage_engine.flushing import Flusher
+from storage_engine.packed_runs import PackedBlocks
+from storage_engine.read_threads import ReadThreads
 from storage_engine.recovery import load_store, replayer
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import State
+from storage_engine.stretches import Touched
 from storage_engine.wal import Wal
 from storage_engine.wal_reader import read_log
 from storage_engine.wal_record import Finding
@@ -62,6 +65,9 @@ class EngineCore:
         self._found = Findings(config.findings_max)
         self._aside = Aside(fs, self._found)
         self._reader = SegmentReader(fs, config, self._found)
+        self._packed = PackedBlocks(self._reader, config.packed_cache_bytes)
+        self._touched = Touched()
+        self._threads = ReadThreads(config.read_threads)
         self._state = State(config)
         self._wal: Wal | None = None
         self._stream_lsn = 0  # of the newest STREAM record written here

@@ -1,0 +1,128 @@
+"""Fast reads of the engine: rows from packed blocks into arrays, and windows folded from them."""
+
+from collections.abc import Sequence
+
+from storage_engine.array_reads import as_arrays, gather
+from storage_engine.arrays import SampleArrays
+from storage_engine.block_fold import Windows
+from storage_engine.blocks import Stop
+from storage_engine.columns import STRINGS
+from storage_engine.engine_reads import ReadSide
+from storage_engine.fold_reads import Edges, Folded, Folding, edges_of
+from storage_engine.frame import SlotKind
+from storage_engine.reads import Window, read_samples
+from storage_engine.sample import SampleColumns
+from storage_engine.state import View
+from storage_engine.stretches import find_stretches
+
+
+class ArraySide(ReadSide):
+    """Reads without a row in Python. Answers equal those of :meth:`ReadSide.read`."""
+
+    def read_arrays(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        out: SampleArrays | None = None,
+        *,
+        known_at_lsn: int | None = None,
+        stop: Stop | None = None,
+    ) -> SampleArrays:
+        """Samples with start <= time < end, as :meth:`read` gives them, decoded into arrays.
+
+        Parameters
+        ----------
+        series_id : int
+        start_ns, end_ns : int
+            Nanoseconds UTC.
+        out : SampleArrays, optional
+            An earlier answer that is no longer needed: its memory is written over where it is
+            enough, so that a loop of reads takes no new memory.
+        known_at_lsn : int, optional
+            As if nothing behind this lsn had been written.
+        stop : Stop, optional
+            Ends the read when another thread sets it; it is looked at before every block.
+
+        Returns
+        -------
+        SampleArrays
+            ``damage`` names what could not be read.
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown series.
+        LimitExceeded
+            It was told to stop.
+        EngineClosed
+        """
+        view = self._view(series_id, SlotKind.SERIES)
+        window = Window(start_ns, end_ns, known_at_lsn)
+
+        def read_rows(part: Window) -> SampleColumns:
+            return read_samples(self._reader, view, part, view.info.duplicates)
+
+        value_type = view.info.value_type
+        if value_type not in STRINGS and start_ns < end_ns:
+            infos = self._touched.of(view.segments, start_ns, end_ns)
+            stretches = find_stretches(self._packed, infos, view, window)
+            if stretches is not None:
+                stop = Stop() if stop is None else stop
+                found = gather(value_type, window, stretches, read_rows, out=out, stop=stop)
+                if found is not None:
+                    return found
+        return as_arrays(value_type, read_rows(window))
+
+    def fold(
+        self,
+        series_ids: Sequence[int],
+        edges: Edges,
+        *,
+        brief: bool = False,
+        known_at_lsn: int | None = None,
+        stop: Stop | None = None,
+    ) -> Folded:
+        """Fold the samples of windows: counts, extremes, exact sums and integrals.
+
+        Parameters
+        ----------
+        series_ids : sequence of int
+        edges : int64 array, shape (w + 1,), or tuple of start, step and count
+            Window k is edges[k] <= time < edges[k + 1], in nanoseconds UTC. They do not fall.
+        brief : bool
+            Of all sums the plain sum alone, which takes a fraction of the time.
+        known_at_lsn : int, optional
+            As if nothing behind this lsn had been written.
+        stop : Stop, optional
+            Ends the fold when another thread sets it; it is looked at before every block.
+
+        Returns
+        -------
+        Folded
+            To the bit the fold over :meth:`read`, whatever lies in summaries.
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown series, or edges that fall.
+        LimitExceeded
+            Too many windows, or it was told to stop.
+        EngineClosed
+        """
+        times = edges_of(edges)
+        stop = Stop() if stop is None else stop
+        Windows(times, stop, brief)  # refuses edges that are none
+        with self._lock:  # one moment for all
+            views = [self._view(series_id, SlotKind.SERIES) for series_id in series_ids]
+        window = Window(int(times[0]), int(times[-1]), known_at_lsn)
+
+        def read_rows(view: View, part: Window) -> SampleColumns:
+            return read_samples(self._reader, view, part, view.info.duplicates)
+
+        infos = self._touched.of(views[0].segments, window.start_ns, window.end_ns) if views else []
+        folding = Folding(
+            self._packed, infos, views, window, read_rows, stop, edges=times, brief=brief
+        )
+        self._threads.spread(len(views), lambda: Windows(times, stop, brief), folding.fold)
+        return folding.done()

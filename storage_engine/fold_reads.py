@@ -1,0 +1,209 @@
+"""Windows of many series folded: by summaries where these hold, from packed bytes at the edges."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from storage_engine.block_fold import NOT_LOADED, Windows
+from storage_engine.blocks import STOPPED, Stop
+from storage_engine.columns import STRINGS
+from storage_engine.errors import LimitExceeded
+from storage_engine.fold import FoldColumns
+from storage_engine.fold_state import CODE, FOLD_TYPES, STATE
+from storage_engine.packed_runs import PackedBlocks
+from storage_engine.reads import Window
+from storage_engine.sample import AnyArray, Damage, Int64Array, SampleColumns, ValueType
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.state import View
+from storage_engine.stretches import Stretches, find_stretches
+
+STATES_MAX = 1 << 22  # some 400 bytes each
+Edges = Int64Array | tuple[int, int, int]
+RowRead = Callable[[View, Window], SampleColumns]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Fold states of windows of series.
+
+    Attributes
+    ----------
+    edges : int64, shape (w + 1,)
+        Window k is edges[k] <= time < edges[k + 1].
+    columns : tuple of FoldColumns
+        One per value type, w states per series of it.
+    place : tuple of (int, int)
+        Per series as asked for: which of the columns, and its first state there.
+    texts : tuple of tuple of str
+        Per series: the symbols that its codes stand for; empty for numbers.
+    damage : tuple of Damage
+        What could not be read; empty when the answer is whole.
+    """
+
+    edges: Int64Array
+    columns: tuple[FoldColumns, ...]
+    place: tuple[tuple[int, int], ...]
+    texts: tuple[tuple[str, ...], ...]
+    damage: tuple[Damage, ...] = ()
+
+    def table(self, series: int) -> npt.NDArray[np.void]:
+        """States of one series, by its position in the call: fold_state.STATE, shape (w,)."""
+        which, first = self.place[series]
+        return self.columns[which].table[first : first + len(self.edges) - 1]
+
+    def result(self, name: str) -> npt.NDArray[np.float64]:
+        """One of fold_state.RESULTS, rounded once: float64, shape (series, w)."""
+        windows = len(self.edges) - 1
+        found = [columns.result(name).reshape(-1, windows) for columns in self.columns]
+        if len(found) == 1:
+            return found[0]
+        rows = [found[which][first // max(windows, 1)] for which, first in self.place]
+        return np.array(rows, np.float64).reshape(len(self.place), windows)
+
+
+def edges_of(edges: Edges | Sequence[int]) -> Int64Array:
+    """Edges of windows, from themselves or from (start, step, count).
+
+    Parameters
+    ----------
+    edges : int64 array, shape (w + 1,), or tuple of start, step and count
+        Nanoseconds UTC.
+
+    Returns
+    -------
+    int64, shape (w + 1,)
+    """
+    if isinstance(edges, tuple):
+        start, step, count = edges
+        times: Int64Array = start + step * np.arange(count + 1, dtype=np.int64)
+        return times
+    return np.ascontiguousarray(edges, np.int64)
+
+
+@dataclass(slots=True)
+class Folding:
+    """One call while it runs. :meth:`fold` may be called by several threads at once.
+
+    Parameters
+    ----------
+    packed : PackedBlocks
+    infos : sequence of SegmentInfo
+        Those that touch the windows.
+    views : sequence of View
+        Of the series.
+    window : Window
+        From the first edge to the last.
+    read_rows : callable
+        The ordinary read of a part of the window.
+    stop : Stop
+    """
+
+    packed: PackedBlocks
+    infos: Sequence[SegmentInfo]
+    views: Sequence[View]
+    window: Window
+    read_rows: RowRead
+    stop: Stop
+    edges: Int64Array
+    brief: bool
+    columns: list[FoldColumns] = field(default_factory=list)
+    place: list[tuple[int, int]] = field(default_factory=list)
+    texts: dict[int, dict[str, int]] = field(default_factory=dict)
+    damage: dict[Damage, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        windows = len(self.edges) - 1
+        if windows * len(self.views) > STATES_MAX:
+            raise LimitExceeded(
+                f"cannot fold: got {windows} windows of {len(self.views)} series, "
+                f"want <= {STATES_MAX} in all"
+            )
+        types = [FOLD_TYPES[view.info.value_type] for view in self.views]
+        known = {kind: which for which, kind in enumerate(dict.fromkeys(types))}
+        counts = dict.fromkeys(known, 0)
+        for kind in types:
+            self.place.append((known[kind], counts[kind] * windows))
+            counts[kind] += 1
+        for kind, count in counts.items():
+            self.columns.append(FoldColumns(kind, np.zeros(count * windows, STATE)))
+
+    def done(self) -> Folded:
+        """What was folded."""
+        texts = tuple(tuple(self.texts.get(i, ())) for i in range(len(self.views)))
+        columns, place = tuple(self.columns), tuple(self.place)
+        return Folded(self.edges, columns, place, texts, tuple(self.damage))
+
+    def fold(self, series: int, windows: Windows) -> None:
+        """Fold one series.
+
+        Parameters
+        ----------
+        series : int
+            Position in ``views``.
+        windows : Windows
+            Of this thread, over ``edges``.
+        """
+        view = self.views[series]
+        which, first = self.place[series]
+        windows.begin(self.columns[which], first)
+        if view.info.value_type not in STRINGS:
+            for wanted in (windows.needed, None):
+                held = find_stretches(self.packed, self.infos, view, self.window, wanted)
+                got = NOT_LOADED if held is None else self._add(series, windows, held)
+                if got == 0:
+                    windows.end()
+                    return
+                if held is None or got != NOT_LOADED:
+                    break
+                windows.begin(self.columns[which], first)
+            windows.begin(self.columns[which], first)
+        self._add_rows(series, windows, self.window)
+        windows.end()
+
+    def _add(self, series: int, windows: Windows, held: Stretches) -> int:
+        window = self.window
+        if not held.rough:
+            got = windows.runs(held.runs, held.begin, held.end, window.start_ns, window.end_ns)
+            return self._checked(got)
+        parts = [(a, b, False) for a, b in held.clean(window.start_ns, window.end_ns)]
+        for start, end, rough in sorted(parts + [(a, b, True) for a, b in held.rough]):
+            if rough:
+                got = self._add_rows(series, windows, replace(window, start_ns=start, end_ns=end))
+            else:
+                got = windows.runs(held.runs, held.begin, held.end, start, end)
+            if self._checked(got) != 0:
+                return got
+        return 0
+
+    def _checked(self, got: int) -> int:
+        if got == STOPPED or self.stop.is_set:
+            raise LimitExceeded("cannot fold: got told to stop, want to go on")
+        return got
+
+    def _add_rows(self, series: int, windows: Windows, window: Window) -> int:
+        view = self.views[series]
+        rows = self.read_rows(view, window)
+        for one in rows.damage:
+            self.damage[one] = None
+        valid = rows.value.valid
+        time = np.ascontiguousarray(rows.timestamp_ns)
+        return windows.rows(
+            time,
+            self._memory(series, view.info.value_type, rows),
+            np.ascontiguousarray(rows.quality),
+            None if valid is None else np.ascontiguousarray(valid).view(np.uint8),
+        )
+
+    def _memory(
+        self, series: int, value_type: ValueType, rows: SampleColumns
+    ) -> npt.NDArray[np.uint8] | None:
+        values: AnyArray = rows.value.value
+        if value_type in STRINGS:
+            if FOLD_TYPES[value_type] != CODE:
+                return None
+            known = self.texts.setdefault(series, {})
+            codes = (known.setdefault(text, len(known)) for text in values.tolist())
+            values = np.fromiter(codes, np.uint64, len(values))
+        return np.ascontiguousarray(values).view(np.uint8)
