@@ -19,18 +19,29 @@ _KNOWN_BIT = 0x80
 _PLAIN, _ZSTD, _ZEROS, _STEPS, _SAME, _CODED = 0, 1, 2, 3, 4, 16
 _BROKEN = (ValueError, TypeError, OverflowError, MemoryError)
 _SMALL = 256  # elements up to which arrays are written as steps
-_ZEROS_BYTES_MAX = 1 << 28
+_BYTES_MAX = 1 << 30
 _KINDS = "iufV"
 # Part of the format: only ever grows, at its end.
 KNOWN = (
     *(("block_offset", "<u8"), ("block_length", "<u4"), ("block_rows", "<u4")),
     *(("run_stream", "<u4"), ("run_block", "<u4"), ("run_start", "<u4"), ("run_rows", "<u4")),
     *(("run_first", "<i8"), ("run_last", "<i8"), ("run_stamp_min", "<u8")),
-    *(("run_stamp_max", "<u8"), ("run_flags", "|u1"), ("run_good", "<u4")),
-    *(("run_minimum", "<u8"), ("run_maximum", "<u8"), ("run_sum", "<f8")),
-    *(("run_stepped", "<f8"), ("run_sloped", "<f8"), ("run_covered_ns", "<i8")),
+    *(("run_stamp_max", "<u8"), ("run_flags", "|u1")),
+    *((f"run_{name}", "<u4") for name in ("good", "uncertain", "bad")),
+    *((f"run_{name}", "<u8") for name in ("minimum", "maximum", "first_good", "last_good")),
+    *((f"run_{name}_value", "<u8") for name in ("first", "last")),
+    *((f"run_{name}_time", "<i8") for name in ("minimum", "maximum", "first_good", "last_good")),
+    *((f"run_{name}_quality", "<u4") for name in ("first", "last")),
+    *((f"run_{name}", "<i8") for name in ("covered_ns", "resets", "transitions")),
+    *((f"run_{name}", "|u1") for name in ("ends", "exact")),
+    *(
+        (f"run_{name}{part}", "<f8")
+        for name in ("sum", "squares", "stepped_ns", "forward_ns", "increase")
+        for part in ("", "_middle", "_low")
+    ),
     *(("stream_id", "<u4"), ("stream_uuid", "|V16"), ("stream_kind", "|u1")),
-    *(("stream_schema", "<u4"), ("schemas", "|u1"), ("facts", "|u1")),
+    *(("stream_schema", "<u4"), ("stream_pyramid_offset", "<u8")),
+    *(("stream_pyramid_length", "<u4"), ("schemas", "|u1"), ("facts", "|u1")),
 )
 _NUMBERS = {pair: number for number, pair in enumerate(KNOWN)}
 
@@ -49,6 +60,7 @@ def encode_compact(columns: Mapping[str, AnyColumn]) -> bytes:
     """
     head, bodies = bytearray(_COUNT.pack(len(columns) | COMPACT)), []
     seen: dict[bytes, int] = {}
+    rows = 0
     for place, (name, values) in enumerate(columns.items()):
         dtype = values.dtype.str
         number = _NUMBERS.get((name, dtype))
@@ -58,18 +70,20 @@ def encode_compact(columns: Mapping[str, AnyColumn]) -> bytes:
             head += bytes([len(name)]) + name.encode("ascii")
             head += bytes([len(dtype)]) + dtype.encode("ascii")
         plain = values.tobytes()
+        if len(values) == rows and not any(plain):
+            head.append(_ZEROS)
+            continue
         packing, body = _packed(values, plain, seen.get(plain))
         seen.setdefault(plain, place)
+        rows = len(values)
         head.append(packing)
-        head += _varint(len(values)) + _varint(len(body))
+        head += _varint(rows) + _varint(len(body))
         bodies.append(body)
     return bytes(head) + b"".join(bodies)
 
 
 def _packed(values: AnyColumn, plain: bytes, same: int | None) -> tuple[int, bytes]:
     """Packing and body of the fewest bytes."""
-    if not any(plain):
-        return _ZEROS, b""
     if same is not None and same < 256:
         return _SAME, bytes([same])
     tried = [(_PLAIN, plain)]
@@ -137,7 +151,7 @@ def decode_directory(data: bytes, *, at: str) -> Table:
 def _decode(view: memoryview) -> Table:
     reader = _Reader(view)
     (count,) = _COUNT.unpack(reader.take(_COUNT.size))
-    entries = []
+    entries, rows = [], 0
     for _ in range(count & ~COMPACT):
         first = reader.take(1)[0]
         if first & _KNOWN_BIT:
@@ -149,11 +163,13 @@ def _decode(view: memoryview) -> Table:
             dtype = bytes(reader.take(reader.take(1)[0])).decode("ascii")
         if not dtype or dtype[1:2] not in _KINDS:
             raise ValueError(dtype)
-        packing = reader.take(1)[0]
-        entries.append((name, np.dtype(dtype), packing, reader.varint(), reader.varint()))
+        packing, size = reader.take(1)[0], 0
+        if packing != _ZEROS:
+            rows, size = reader.varint(), reader.varint()
+        entries.append((name, np.dtype(dtype), packing, rows, size))
     columns: list[AnyColumn] = []
-    for _, dtype_, packing, rows, size in entries:
-        columns.append(_unpacked(packing, reader.take(size), rows, dtype_, columns))
+    for _, kind, packing, rows, size in entries:
+        columns.append(_unpacked(packing, reader.take(size), rows, kind, columns))
     return {entry[0]: column for entry, column in zip(entries, columns, strict=True)}
 
 
@@ -165,10 +181,9 @@ def _unpacked(
     before: list[AnyColumn],
 ) -> AnyColumn:
     size = rows * dtype.itemsize
+    if size > _BYTES_MAX:  # a few bytes must not ask for all memory
+        raise ValueError(size)
     if packing == _ZEROS:
-        # A row count is a number like any other: what it asks for must be somewhere.
-        if size > _ZEROS_BYTES_MAX or len(body):
-            raise ValueError(size)
         plain = bytes(size)
     elif packing == _SAME:
         plain = before[body[0]].tobytes() if len(body) == 1 and body[0] < len(before) else b""

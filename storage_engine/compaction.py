@@ -26,6 +26,9 @@ from storage_engine.segment.partition import (
 from storage_engine.tombstones import Tombstone
 
 INPUTS_MAX = 64  # segments of one job: each may have a decoded block in memory
+# Late segments of a few rows are mostly what every file has: so many times as many are merged.
+_LATE_FAN_IN = 4
+_TINY_BITS = 16  # of a size in bytes
 _LATE_SHARE = 4  # late rows are merged once they are so large a part of what they overlap
 
 
@@ -173,7 +176,10 @@ def _tier_job(group: Sequence[SegmentInfo], config: EngineConfig) -> Job | None:
     for late in (False, True):
         small = _small((info for info in group if info.late is late), config)
         for bits in sorted({info.size.bit_length() for info in small}):
-            chosen = _neighbours(small, (1 << bits) - 1, config)
+            fan_in = config.compaction_fan_in
+            if late and bits <= _TINY_BITS:
+                fan_in = min(fan_in * _LATE_FAN_IN, INPUTS_MAX)
+            chosen = _neighbours(small, (1 << bits) - 1, fan_in, config)
             if chosen:
                 found.append(Job(Reason.TIER, tuple(chosen)))
                 break
@@ -181,11 +187,10 @@ def _tier_job(group: Sequence[SegmentInfo], config: EngineConfig) -> Job | None:
 
 
 def _neighbours(
-    small: Sequence[SegmentInfo], size_max: int, config: EngineConfig
+    small: Sequence[SegmentInfo], size_max: int, fan_in: int, config: EngineConfig
 ) -> list[SegmentInfo] | None:
     """Enough segments in a row up to a size, the largest of which is a small part of them."""
     run: list[SegmentInfo] = []
-    fan_in = config.compaction_fan_in
     for info in (*small, None):
         if info is not None and info.size <= size_max:
             run.append(info)

@@ -2,9 +2,11 @@
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from storage_engine.checksum import crc32c
 from storage_engine.errors import CorruptData, UnsupportedFormat
+from storage_engine.table import Table, json_column, read_json
 
 VERSION = 2  # what is written
 VERSIONS = (1, 2)  # what is read
@@ -60,6 +62,49 @@ class SegmentInfo:
     def path(self) -> str:
         """Where the file lies below the store."""
         return segment_path(self.partition, self.id)
+
+    def facts(self) -> Table:
+        """Array of the directory: what its other arrays do not tell, and is not as usual."""
+        facts: dict[str, object] = {
+            "partition": self.partition,
+            "retention_class": self.retention_class,
+        }
+        unusual = {"late": self.late, "erased_lsn": self.erased_lsn, "cold": self.cold}
+        facts |= {name: value for name, value in unusual.items() if value}
+        return {"facts": json_column(facts)}
+
+
+def read_facts(table: Table, *, at: str) -> dict[str, Any]:
+    """Facts of a segment, by its directory.
+
+    Parameters
+    ----------
+    table : dict of str to array
+        The directory.
+    at : str
+        For messages.
+
+    Returns
+    -------
+    dict
+        Those of :class:`SegmentInfo` but id and size; what is not told has its default.
+
+    Raises
+    ------
+    CorruptData
+        When there are none.
+    """
+    told = dict(read_json(table, "facts", at=at))
+    if len(table["run_first"]) == 0:
+        return told
+    held = {
+        "rows": int(table["block_rows"].sum()),
+        "first": int(table["run_first"].min()),
+        "last": int(table["run_last"].max()),
+        "lsn_min": int(table["run_stamp_min"].min()) >> 1,
+        "lsn_max": int(table["run_stamp_max"].max()) >> 1,
+    }
+    return held | told
 
 
 def segment_path(partition: str, segment_id: int) -> str:

@@ -188,11 +188,6 @@ class SegmentWriter:
         present = [streams[stream_id] for stream_id in sorted(totals.streams)]
         schema, schemas = schema_columns(present)
         blocks = np.array(totals.blocks, np.uint64).reshape(-1, 3)
-        facts = {
-            name: getattr(info, name)
-            for name in SegmentInfo.__dataclass_fields__
-            if name not in {"id", "size"}
-        }
         return {
             "block_offset": blocks[:, 0],
             "block_length": blocks[:, 1].astype(np.uint32),
@@ -203,7 +198,7 @@ class SegmentWriter:
             "stream_kind": np.array([s.kind for s in present], np.uint8),
             "stream_schema": schema,
             "schemas": json_column(schemas),
-            "facts": json_column(facts),
+            **info.facts(),
         }
 
     def discard(self) -> None:

@@ -22,10 +22,11 @@ from storage_engine.segment.layout import (
     Edge,
     SegmentInfo,
     decode_edge,
+    read_facts,
 )
 from storage_engine.shared_columns import ColumnPlace
 from storage_engine.streams import StreamInfo
-from storage_engine.table import Table, read_json
+from storage_engine.table import Table
 from storage_engine.tools.bytes_of import read_piece
 from storage_engine.wal_record import Finding
 
@@ -238,7 +239,7 @@ def _open_directory(fs: FileSystem, segment: SegmentFile, trailer: Edge) -> None
             raise CorruptData(f"cannot read directory: got a bad crc32c, at {path}")
         table = decode_directory(data, at=path)
         _check_shapes(table, path)
-        segment.facts = dict(read_json(table, "facts", at=path))
+        segment.facts = read_facts(table, at=path)
         streams = read_streams(table, at=path)
     except (DataError, DiskError, KeyError, ValueError, IndexError, TypeError) as error:
         segment.named(trailer.offset, f"{error}", trailer.length)

@@ -90,9 +90,18 @@ KNOWN = """
     block_offset <u8, block_length <u4, block_rows <u4,
     run_stream <u4, run_block <u4, run_start <u4, run_rows <u4,
     run_first <i8, run_last <i8, run_stamp_min <u8, run_stamp_max <u8, run_flags |u1,
-    run_good <u4, run_minimum <u8, run_maximum <u8, run_sum <f8, run_stepped <f8, run_sloped <f8,
-    run_covered_ns <i8,
-    stream_id <u4, stream_uuid |V16, stream_kind |u1, stream_schema <u4, schemas |u1, facts |u1
+    run_good <u4, run_uncertain <u4, run_bad <u4, run_minimum <u8, run_maximum <u8,
+    run_first_good <u8, run_last_good <u8, run_first_value <u8, run_last_value <u8,
+    run_minimum_time <i8, run_maximum_time <i8, run_first_good_time <i8, run_last_good_time <i8,
+    run_first_quality <u4, run_last_quality <u4, run_covered_ns <i8, run_resets <i8,
+    run_transitions <i8, run_ends |u1, run_exact |u1,
+    run_sum <f8, run_sum_middle <f8, run_sum_low <f8,
+    run_squares <f8, run_squares_middle <f8, run_squares_low <f8,
+    run_stepped_ns <f8, run_stepped_ns_middle <f8, run_stepped_ns_low <f8,
+    run_forward_ns <f8, run_forward_ns_middle <f8, run_forward_ns_low <f8,
+    run_increase <f8, run_increase_middle <f8, run_increase_low <f8,
+    stream_id <u4, stream_uuid |V16, stream_kind |u1, stream_schema <u4,
+    stream_pyramid_offset <u8, stream_pyramid_length <u4, schemas |u1, facts |u1
 """
 KNOWN_ARRAYS = [tuple(pair.split()) for pair in KNOWN.split(",")]
 PLAIN, ZSTD, ZEROS, STEPS, SAME, CODED = 0, 1, 2, 3, 4, 16
@@ -103,7 +112,7 @@ def read_table(data: bytes) -> dict[str, np.ndarray]:
     part = Cursor(data)
     count = part.number(4)
     compact = count >= 1 << 31
-    entries = []
+    entries, rows = [], 0
     for _ in range(count % (1 << 31)):
         length = part.number(1)
         if compact and length >= 128:
@@ -112,8 +121,10 @@ def read_table(data: bytes) -> dict[str, np.ndarray]:
             name = part.take(length).decode()
             kind = part.take(part.number(1)).decode()
         packing = part.number(1)
-        sizes = [_varint(part) if compact else part.number(8) for _ in range(2)]
-        entries.append((name, np.dtype(kind), packing, *sizes))
+        length = 0
+        if not (compact and packing == ZEROS):
+            rows, length = (_varint(part) if compact else part.number(8) for _ in range(2))
+        entries.append((name, np.dtype(kind), packing, rows, length))
     table: dict[str, np.ndarray] = {}
     for name, dtype, packing, rows, length in entries:
         stored = part.take(length)

@@ -39,9 +39,18 @@ def test_groups_do_not_mix():
     for other in ({"partition": "2025-06-14"}, {"retention_class": "long"}):
         three = [segment(k, MIB, k, k) for k in range(3)]
         assert planned([*three, segment(3, MIB, 3, 3, **other)]) is None
-    late = [segment(k, 1000, 0, 9, late=True) for k in range(4)]
+    late = [segment(k, 70_000, 0, 9, late=True) for k in range(4)]
     rest = [segment(9, 50 * MIB, 0, 9)]
     assert planned([*late, *rest]).inputs == tuple(late)
+
+
+def test_tiny_late_segments_wait_for_more_of_them():
+    """Each merge writes them anew, and of what it writes little is rows."""
+    rest = [segment(99, 50 * MIB, 0, 9)]
+    late = [segment(k, 1000, 0, 9, late=True) for k in range(16)]
+    assert planned([*late[:15], *rest]) is None
+    assert planned([*late, *rest]).inputs == tuple(late)
+    assert planned([segment(k, 1000) for k in range(4)]).reason is Reason.TIER
 
 
 def test_large_segments_rest():

@@ -1,6 +1,5 @@
 """block.py and segment/: what was sealed comes back, and summaries equal a loop over the rows."""
 
-import json
 import math
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from storage_engine.findings import Findings
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ColumnData, ValueType
+from storage_engine.segment.layout import read_facts
 from storage_engine.segment.partition import DAY_NS, partition_codes, partition_name
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.segment.summary import summarize
@@ -181,7 +181,7 @@ def test_a_segment_gives_each_stream_its_runs():
     rows = reader.block(directory, 1)
     assert rows is not None
     assert [5.0, 6.0] == rows.data[0].objects()
-    facts = json.loads(directory.table["facts"].tobytes())
+    facts = read_facts(directory.table, at="x")
     assert (6, "2025-06-15") == (facts["rows"], facts["partition"])
     assert [] == findings.list()
     assert fs.size(info.path) == info.size
