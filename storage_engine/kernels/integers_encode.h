@@ -1,4 +1,4 @@
-/* Template of one target: codec 8 encoded. Integers only, so that every target writes one result. */
+/* Template of one target: codec 8 encoded, by integers only, so that all targets write one result. */
 
 #include "fit.h"
 

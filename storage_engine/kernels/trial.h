@@ -6,7 +6,7 @@
 
 enum { LH_SLOPE_SHIFT = 15, LH_COMPARE_EVERY = 32 };
 
-/* Residuals as u = r - step in `width` bits, those outside patched; bytes of payload and patches. */
+/* Residuals as u = r - step in `width` bits, those outside patched; bytes of payload and patches */
 typedef struct {
     uint64_t step;
     unsigned width;

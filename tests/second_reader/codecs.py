@@ -1,10 +1,11 @@
-"""The seven codecs and the table of named arrays, from segment.md."""
+"""The codecs and the table of named arrays, from codecs.md and segment.md."""
 
 import numpy as np
 import zstandard
+from second_reader.packed import decode_packed
 from second_reader.words import Cursor, DamagedError
 
-RAW, CONSTANT, DELTA, SHUFFLE, RUNS, DICTIONARY, TEXTS = range(1, 8)
+RAW, CONSTANT, DELTA, SHUFFLE, RUNS, DICTIONARY, TEXTS, PACKED = range(1, 9)
 
 
 def unzstd(data: bytes) -> bytes:
@@ -60,6 +61,9 @@ def _numbers(codec: int, body: bytes, dtype: str, rows: int) -> np.ndarray:
         first = np.frombuffer(body[:8], "<u8")
         whole = np.cumsum(np.concatenate([first, steps]), dtype=np.uint64)
         return whole.astype(f"<u{kind.itemsize}").view(kind)
+    if codec == PACKED:
+        integers = np.array(decode_packed(body, rows), np.uint64)
+        return integers.astype(f"<u{kind.itemsize}").view(kind)
     raise DamagedError(f"codec {codec} with {len(body)} bytes for {rows} rows")
 
 

@@ -67,8 +67,8 @@ def _vector(part: Cursor, rows: int) -> list[int]:
     for place, high in zip(places, _stream(part, high_width, patches), strict=True):
         if not before < place < rows:
             raise DamagedError(f"patch at {place}")
-        high -= (high >> high_width - 1) << high_width
-        numbers[place] += high << width
+        sign = high >> high_width - 1
+        numbers[place] += high - (sign << high_width) << width
         before = place
     if mode < 2:
         return [base + (_wrapped(i * slope) >> shift) + u for i, u in enumerate(numbers)]
