@@ -28,8 +28,16 @@ lint: $(VENV)/.tested-with
 types: $(VENV)/.tested-with
 	$(BIN)/mypy
 
-bench: $(VENV)/.tested-with
-	$(BIN)/python -m benchmarks
+# Rivals are in an environment of their own; what is dear to make is kept in HISTORIAN_BENCH_DIR.
+# BENCH="sizes queries" chooses; `python -m benchmarks --help` names them.
+bench: $(VENV)-bench/.made
+	$(VENV)-bench/bin/python -m benchmarks $(BENCH)
+
+$(VENV)-bench/.made: $(VENV)/.built
+	[ -d $(VENV)-bench ] || $(BIN)/python -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check -U "pip>=24" "setuptools>=77" "cython>=3.1,<4"
+	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[bench]"
+	touch $@
 
 # The wheel is built, installed alone into an environment of its own, and tested from outside the checkout.
 wheel: $(VENV)/.tested-with
@@ -74,6 +82,6 @@ $(VENV)/.tested-with: $(VENV)/.built
 	touch $@
 
 clean:
-	rm -rf build dist *.egg-info $(VENV)
+	rm -rf build dist *.egg-info $(VENV) $(VENV)-bench
 	find $(PACKAGES) -name '*.so' -delete
 	find storage_engine -name '*.c' -delete

@@ -2,7 +2,8 @@
 
 import argparse
 
-from benchmarks import harness
+from benchmarks import harness, table
+from benchmarks.rivals import host
 from benchmarks.system import (
     bench_ack,
     bench_backup,
@@ -11,10 +12,16 @@ from benchmarks.system import (
     bench_late_data,
     bench_memory,
     bench_open,
+    bench_queries,
+    bench_sizes,
+    bench_speed,
     bench_transfer,
 )
 
 BENCHES = {
+    "sizes": bench_sizes.run,
+    "speed": bench_speed.run,
+    "queries": bench_queries.run,
     "ingest": bench_ingest.run,
     "ack": bench_ack.run,
     "open": bench_open.run,
@@ -27,17 +34,29 @@ BENCHES = {
 
 
 def main() -> None:
-    """Run the chosen benches and save their figures."""
+    """Run the chosen benches, save their figures, print the table and generate its page."""
     parser = argparse.ArgumentParser(prog="benchmarks")
-    parser.add_argument("names", nargs="*", default=list(BENCHES), choices=[*BENCHES, []])
+    names = [*BENCHES, "table"]
+    parser.add_argument("names", nargs="*", metavar="bench", help=f"of {', '.join(names)}; all")
     parser.add_argument("--small", action="store_true")
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"cannot run {', '.join(sorted(unknown))}: want some of {', '.join(names)}")
+    if arguments.names == ["table"]:
+        table.write(table.newest())
+        return
     figures: list[harness.Figure] = []
     for name in arguments.names or BENCHES:
-        for figure in BENCHES[name](arguments.small):
+        for figure in BENCHES[name](arguments.small) if name in BENCHES else ():
             print(figure.line(), flush=True)
             figures.append(figure)
-    print("saved", harness.save(figures, "small" if arguments.small else "large").name)
+    for name, why in host.skipped.items():
+        print(f"left out: {name}: {why}")
+    notes = {"rivals": host.versions, "left out": host.skipped}
+    path = harness.save(figures, "small" if arguments.small else "large", notes=notes)
+    print("saved", path.name)
+    if not arguments.small:
+        table.write(path)
 
 
 if __name__ == "__main__":

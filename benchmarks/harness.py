@@ -2,13 +2,16 @@
 
 import gc
 import json
+import math
 import os
 import platform
 import statistics
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -22,6 +25,8 @@ class Figure:
     rival: list[float]
     target: str
     conditions: dict[str, str] = field(default_factory=dict)
+    others: dict[str, list[float]] = field(default_factory=dict)
+    less_is_better: bool = False
 
     @property
     def median(self) -> float:
@@ -34,12 +39,35 @@ class Figure:
         pairs = zip(self.ours, self.rival, strict=True)
         return statistics.median(a / b for a, b in pairs) if self.rival else 0.0
 
+    def runs_of(self, rival: str) -> list[float]:
+        """Runs of one of the rivals; empty when it was not there."""
+        return self.rival if rival == self.rival_name else self.others.get(rival, [])
+
+    def advantage(self, rival: str) -> float:
+        """How many times better we are, the median pair by pair; NaN without that rival."""
+        pairs = list(zip(self.ours, self.runs_of(rival), strict=False))
+        if not pairs:
+            return math.nan
+        return statistics.median(b / a if self.less_is_better else a / b for a, b in pairs)
+
     def line(self) -> str:
         """One line of the table."""
-        spread = f"{min(self.ours):,.0f}..{max(self.ours):,.0f}"
+        spread = f"{short(min(self.ours))}..{short(max(self.ours))}"
         beside = f"{self.ratio:5.2f}x {self.rival_name}" if self.rival else ""
-        figure = f"{self.name:36s} {self.median:14,.0f} {self.unit:10s} ({spread})"
+        if self.less_is_better and self.rival:
+            beside = self._beside(self.rival_name)
+        beside = ", ".join([beside, *map(self._beside, self.others)] if beside else self.others)
+        figure = f"{self.name:36s} {short(self.median):>14s} {self.unit:10s} ({spread})"
         return f"{figure}  {beside}  want {self.target}"
+
+    def _beside(self, rival: str) -> str:
+        median = short(statistics.median(self.runs_of(rival)))
+        return f"{rival} {median} ({self.advantage(rival):.3g}x better)"
+
+
+def short(value: float) -> str:
+    """A figure with the digits that mean something."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def in_turn(
@@ -56,6 +84,25 @@ def in_turn(
             if counted:
                 figures[side].append(figure)
     return figures
+
+
+def rounds(sides: Mapping[str, Callable[[], float]], runs: int) -> dict[str, list[float]]:
+    """Every side once a round, after one uncounted round; a side's own figure each."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    for counted in range(runs + 1):
+        for name, call in sides.items():
+            gc.collect()
+            figure = call()
+            if counted:
+                figures[name].append(figure)
+    return figures
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that a call took."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def pin(cores: set[int]) -> None:
@@ -79,14 +126,31 @@ def machine() -> dict[str, str]:
     }
 
 
-def save(figures: list[Figure], size: str) -> Path:
-    """Results as data, one file a day and machine; benches run alone join what is there."""
-    facts = machine()
-    label = "".join(c if c.isalnum() else "-" for c in facts["cpu"].lower()).strip("-")
-    path = Path(__file__).parent / "results" / f"{facts['when']}-{label}-{size}.json"
+def described() -> str:
+    """The source that was measured, as git names it."""
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def save(
+    figures: list[Figure], size: str, *, label: str = "", notes: Mapping[str, object] | None = None
+) -> Path:
+    """Results as data, one file a run's day, machine and label; benches run alone join it."""
+    facts = {**machine(), "source": described()}
+    parts = [facts["when"], facts["cpu"], size, *([label] if label else [])]
+    plain = ("".join(c if c.isalnum() else "-" for c in part.lower()).strip("-") for part in parts)
+    path = Path(__file__).parent / "results" / f"{'-'.join(plain)}.json"
     rows = {f.name: {**asdict(f), "median": f.median, "ratio": f.ratio} for f in figures}
+    for row in rows.values():
+        row["source"] = facts["source"]
+    kept: dict[str, Any] = {}
     if path.exists():
-        rows = {row["name"]: row for row in json.loads(path.read_text())["figures"]} | rows
-    saved = {"machine": facts, "size": size, "figures": list(rows.values())}
+        kept = json.loads(path.read_text())
+        rows = {row["name"]: row for row in kept["figures"]} | rows
+    told = {**kept.get("notes", {}), **(notes or {})}
+    saved = {"machine": facts, "size": size, "notes": told, "figures": list(rows.values())}
     path.write_text(json.dumps(saved, indent=1) + "\n")
     return path

@@ -18,12 +18,12 @@ def values(kind: str, rows: int, seed: int) -> npt.NDArray[np.float64]:
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     second = np.arange(rows)
     if kind == "process":
-        return np.round(65 + 4 * np.sin(second / 3000) + np.cumsum(rng.normal(0, 0.02, rows)), 2)
+        return np.round(70 + 5 * np.sin(second / 3600) + np.cumsum(rng.normal(0, 0.02, rows)), 2)
     if kind == "transmitter":
-        counts = np.rint(2000 + 350 * np.sin(second / 500) + rng.normal(0, 5, rows))
-        return np.clip(counts, 0, 4095) * (10.0 / 4095.0)
+        counts = np.rint(2048 + 300 * np.sin(second / 600) + rng.normal(0, 6, rows))
+        return np.clip(counts, 0, 4095) * (16.0 / 4095.0)
     if kind == "totaliser":
-        return np.round(90_000 + np.cumsum(np.abs(rng.normal(0.01, 0.004, rows))), 3)
+        return np.round(125_000 + np.cumsum(np.abs(rng.normal(0.012, 0.004, rows))), 3)
     if kind == "digital":
         return (np.cumsum(rng.random(rows) < 0.002) % 2).astype(np.float64)
     if kind == "set_point":

@@ -1,0 +1,1 @@
+"""Other systems behind one protocol, each in a process of its own, a file each."""
