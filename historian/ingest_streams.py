@@ -40,10 +40,13 @@ class Streams:
         ----------
         wanted : sequence of (uuid, type)
         """
-        return [
-            self._engine.create_stream(uid, SlotKind.SERIES, (Column(SERIES_VALUE, type_),))
-            for uid, type_ in wanted
-        ]
+        found: dict[tuple[bytes, ValueType], int] = {}
+        for type_ in dict.fromkeys(type_ for _, type_ in wanted):
+            uids = [uid for uid, other in wanted if other is type_]
+            columns = (Column(SERIES_VALUE, type_),)
+            ids = self._engine.create_streams(uids, SlotKind.SERIES, columns)
+            found |= {(uid, type_): number for uid, number in zip(uids, ids, strict=True)}
+        return [found[one] for one in wanted]
 
     def create_event_streams(self) -> None:
         """Make the stream of every kind of event, and grow those whose kind has more columns."""

@@ -84,7 +84,7 @@ class BulkSide(ChangeSide):
         self, parts: Sequence[BulkRows], stamp: int, job: str, position: object, pace: Pace
     ) -> None:
         with self._lock:
-            streams = dict(self._state.streams.by_id)
+            streams = self._state.streams.by_id.snapshot()
         writer = BulkWriter(
             self._fs,
             self._config,

@@ -162,7 +162,7 @@ class CompactionSide(EngineCore):
             )
         live = self._state.live
         with self._lock:
-            streams = dict(self._state.streams.by_id)
+            streams = self._state.streams.by_id.snapshot()
         rewrite = Rewrite(
             self._fs,
             self._config,

@@ -119,7 +119,7 @@ class RetentionSide(SummarySide):
     def _expire(self, asked: Asked, pace: Pace | None) -> ExpiryReport:
         uptime_ns = asked.uptime_ns
         with self._lock:
-            streams = dict(self._state.streams.by_id)
+            streams = self._state.streams.by_id.snapshot()
             live = self._state.segments  # held, so that no file goes while it is read
             ledger = self._ledger
             if ledger is None:

@@ -326,7 +326,7 @@ class SummarySide(BulkSide, ReadSide):
         self, parts: Sequence[BulkRows], lsn: int, pace: Callable[[int], None]
     ) -> tuple[SegmentInfo, ...]:
         with self._lock:
-            streams = dict(self._state.streams.by_id)
+            streams = self._state.streams.by_id.snapshot()
         writer = BulkWriter(
             self._fs,
             self._config,

@@ -16,9 +16,12 @@ from storage_engine.reads import Window, gather_events, newest_event, visible_ev
 from storage_engine.recovery import bind_record
 from storage_engine.sample import BoolArray, Column
 from storage_engine.state import Pending
+from storage_engine.stream_info import creations
 from storage_engine.streams import StreamInfo, get_stream
 from storage_engine.tombstones import without_erased
 from storage_engine.wal_record import RecordKind
+
+_STREAMS_AT_ONCE = 10_000
 
 
 class WriteSide(EngineCore):
@@ -68,6 +71,68 @@ class WriteSide(EngineCore):
                 self._log_stream(info)
         self._wait_for_streams()
         return info.id
+
+    def create_streams(
+        self,
+        stream_uuids: Sequence[bytes],
+        kind: SlotKind,
+        columns: Sequence[Column],
+        retention_class: str = "default",
+    ) -> list[int]:
+        """Create streams of one schema, or find those with these uuids. Durable on return.
+
+        Parameters
+        ----------
+        stream_uuids : sequence of bytes
+            16 bytes each.
+        kind : SlotKind
+        columns : sequence of Column
+        retention_class : str
+
+        Returns
+        -------
+        list of int
+            Their ids, as :meth:`create_stream` gives one.
+
+        Raises
+        ------
+        InvalidArgument, LimitExceeded, LowDisk, EngineClosed, DiskError
+            As :meth:`create_stream`; those before the one refused are created.
+        """
+        found: list[int] = []
+        for begin in range(0, len(stream_uuids), _STREAMS_AT_ONCE):
+            part = stream_uuids[begin : begin + _STREAMS_AT_ONCE]
+            table, streams_max = self._state.streams, self._config.streams_max
+            with self._lock:
+                self._check_writable("create streams")
+                first, new = table.plan_new(
+                    part, kind, columns, retention_class, streams_max=streams_max
+                )
+                if first is not None:
+                    self._log_streams(first, new)
+                created = set(new)
+                for uuid in part:
+                    known = table.by_uuid.get(uuid)
+                    if uuid in created and known is not None:
+                        found.append(known)
+                        continue
+                    have, _ = table.plan(
+                        uuid, kind, columns, retention_class, streams_max=streams_max
+                    )
+                    found.append(have.id)
+            # What waits for the disk is bounded; others may write meanwhile.
+            self._wait_for_streams()
+        return found
+
+    def _log_streams(self, first: StreamInfo, uuids: Sequence[bytes]) -> None:
+        assert self._wal is not None, "checked before"
+        now_ns, logged = self._record_time(), 0
+        try:
+            for body in creations(first, uuids):
+                self._stream_lsn = self._wal.append(RecordKind.STREAM, (body,), now_ns)
+                logged += 1
+        finally:  # a flush behind their records must not miss them
+            self._state.streams.put_new(first, uuids[:logged])
 
     def grow_stream(self, stream_id: int, columns: Sequence[Column]) -> None:
         """Add columns at the end of an event stream. Durable on return.

@@ -12,7 +12,7 @@ from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError
 from storage_engine.events import event_rule
 from storage_engine.filesystem import FileSystem
-from storage_engine.manifest import Manifest, newest_table, stream_table
+from storage_engine.manifest import Manifest, newest_table
 from storage_engine.producers import producer_columns
 from storage_engine.revisions import drop_redelivered
 from storage_engine.sample import Int64Array, UInt32Array
@@ -22,7 +22,7 @@ from storage_engine.segment.live import LiveSegments
 from storage_engine.segment.partition import DAY_NS, partition_codes, partition_name
 from storage_engine.segment.writer import SegmentWriter
 from storage_engine.state import NEVER_NS, Frozen, grown
-from storage_engine.streams import StreamInfo
+from storage_engine.streams import StreamColumns
 from storage_engine.table import json_column
 from storage_engine.tombstones import Tombstones, erased, without_erased
 
@@ -46,7 +46,7 @@ class SegmentFlush:
     fs : FileSystem
     config : EngineConfig
     incarnation : bytes
-    streams : mapping of int to StreamInfo
+    streams : StreamColumns
     types : uint8, shape (streams,)
         Value type per stream id.
     now_ns : int
@@ -64,7 +64,7 @@ class SegmentFlush:
         config: EngineConfig,
         *,
         incarnation: bytes,
-        streams: Mapping[int, StreamInfo],
+        streams: StreamColumns,
         types: np.ndarray[tuple[int], np.dtype[np.uint8]],
         now_ns: int,
         live: LiveSegments,
@@ -83,12 +83,8 @@ class SegmentFlush:
         self._erased_lsn = 0
         self._targets: dict[int, _Target] = {}
         self._finished: list[SegmentInfo] = []
-        names = sorted({info.retention_class for info in streams.values()})
+        names, self._class_of = streams.classes(len(types))
         self._classes = names or ["default"]
-        self._class_of = np.zeros(len(types), np.int64)
-        if len(names) > 1:
-            for info in list(streams.values()):
-                self._class_of[info.id] = names.index(info.retention_class)
 
     def run(self, frozen: Frozen) -> tuple[SegmentInfo, ...]:
         """Write all segments; on failure remove what no manifest names, and raise.
@@ -203,7 +199,7 @@ def manifest_of(
     incarnation: bytes,
     generation: int,
     segments: Sequence[SegmentInfo],
-    streams: Sequence[StreamInfo],
+    streams: StreamColumns,
     next_segment_id: int,
     facts: Mapping[str, object],
     flushed_ns: Int64Array,
@@ -217,8 +213,8 @@ def manifest_of(
     generation : int
     segments : sequence of SegmentInfo
         All live ones.
-    streams : sequence of StreamInfo
-        All, in any order; may be newer than the checkpoint.
+    streams : StreamColumns
+        All; may be newer than the checkpoint.
     next_segment_id : int
     facts : mapping of str to object
         What jobs want kept; see docs/format/manifest.md.
@@ -229,12 +225,11 @@ def manifest_of(
     -------
     Manifest
     """
-    next_stream_id = max((info.id for info in streams), default=0) + 1
     lsn, time_ns = frozen.times
-    counters = {"next_segment_id": next_segment_id, "next_stream_id": next_stream_id}
+    counters = {"next_segment_id": next_segment_id, "next_stream_id": streams.end}
     table = {
-        **stream_table(streams),
-        "stream_flushed": grown(flushed_ns, next_stream_id)[[info.id for info in streams]],
+        **streams.table(),
+        "stream_flushed": grown(flushed_ns, streams.end)[streams.ids()],
         **producer_columns(frozen.states, frozen.bound),
         **newest_table(frozen.newest, frozen.texts),
         "time_lsn": lsn,

@@ -23,7 +23,7 @@ from storage_engine.recovery import Found
 from storage_engine.sample import Int64Array
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.state import Frozen, State
-from storage_engine.streams import StreamInfo
+from storage_engine.streams import StreamColumns
 from storage_engine.table import AnyColumn, json_column, read_json
 from storage_engine.wal import Wal
 
@@ -256,8 +256,8 @@ class Flusher:
     def _commit(self, frozen: Frozen) -> None:
         state = self._state
         with self._lock:
-            streams = dict(state.streams.by_id)
-            types = state.streams.types
+            streams = state.streams.by_id.snapshot()
+            types = streams.types
         flush = SegmentFlush(
             self._fs,
             self._config,
@@ -270,7 +270,7 @@ class Flusher:
         )
         try:
             segments = flush.run(frozen)
-            self._commit_segments(frozen, segments, list(streams.values()), flush.flushed_ns)
+            self._commit_segments(frozen, segments, streams, flush.flushed_ns)
         finally:
             state.live.release(flush.ids)
 
@@ -278,7 +278,7 @@ class Flusher:
         self,
         frozen: Frozen,
         segments: Sequence[SegmentInfo],
-        streams: list[StreamInfo],
+        streams: StreamColumns,
         flushed_ns: Int64Array,
     ) -> None:
         state = self._state

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from storage_engine.checksum import crc32c
 from storage_engine.columns import STRINGS
@@ -256,12 +257,12 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
     cell = np.where(known, newest.cell[ids], 0).astype(np.uint64)
     flags = np.where(known, newest.flags[ids], newest.flags[ids] & (STALE | FIRST)).astype(np.uint8)
     blob: list[bytes] = []
-    for place, stream_id in enumerate(ids.tolist()):
-        if known[place] and stream_id in texts:
-            text = texts[stream_id]
-            raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogatepass")
-            cell[place] = len(blob)
-            blob.append(len(raw).to_bytes(4, "little") + raw)
+    strings = np.isin(ids, np.fromiter(texts, np.int64, len(texts)))
+    for place in np.flatnonzero(known & strings).tolist():
+        text = texts[int(ids[place])]
+        raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogatepass")
+        cell[place] = len(blob)
+        blob.append(len(raw).to_bytes(4, "little") + raw)
     return {
         "latest_stream": ids.astype(np.uint32),
         "latest_time": np.where(known, newest.time[ids], 0).astype(np.int64),
@@ -273,10 +274,11 @@ def newest_table(newest: Newest, texts: Mapping[int, object]) -> Table:
     }
 
 
-def read_newest(
-    table: Table, newest: Newest, streams: Mapping[int, StreamInfo], intern: Any
-) -> None:
-    """Undo :func:`newest_table` into ``newest``; ``intern`` gives a string its code."""
+def read_newest(table: Table, newest: Newest, types: npt.NDArray[np.uint8], intern: Any) -> None:
+    """Undo :func:`newest_table` into ``newest``; ``intern`` gives a string its code.
+
+    ``types`` has the value type of each stream.
+    """
     raw, texts, offset = table["latest_text"].tobytes(), [], 0
     while offset < len(raw):
         size = int.from_bytes(raw[offset : offset + 4], "little")
@@ -286,14 +288,13 @@ def read_newest(
     newest.grow(int(ids.max(initial=0)) + 1)
     for name in ("time", "quality", "stamp", "flags", "cell"):
         getattr(newest, name)[ids] = table[f"latest_{name}"]
-    facts = (ids.tolist(), table["latest_cell"].tolist(), table["latest_flags"].tolist())
-    for stream_id, cell, flags in zip(*facts, strict=True):
-        value_type = streams[stream_id].value_type
-        if value_type in STRINGS and flags & PRESENT:
-            text = texts[cell]
-            is_bytes = value_type is ValueType.BYTES
-            newest.cell[stream_id] = intern(
-                text if is_bytes else text.decode("utf-8", "surrogatepass")
-            )
+    present = (table["latest_flags"] & PRESENT) != 0
+    strings = np.isin(types[ids], [int(value_type) for value_type in STRINGS]) & present
+    for place in np.flatnonzero(strings).tolist():
+        text = texts[int(table["latest_cell"][place])]
+        is_bytes = types[ids[place]] == ValueType.BYTES
+        newest.cell[ids[place]] = intern(
+            text if is_bytes else text.decode("utf-8", "surrogatepass")
+        )
     if "stale_stream" in table:
         newest.mark_stale(table["stale_stream"].tolist())

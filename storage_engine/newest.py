@@ -75,6 +75,12 @@ class Newest:
             self.flags[stream_id] ^= FIRST
             self.flags[stream_id] |= STALE
 
+    def use_firsts(self, ids: Int64Array, first: npt.NDArray[np.bool_]) -> None:
+        """Follow the rules of duplicates of many series, as :meth:`use_first` does of one."""
+        self.grow(int(ids.max(initial=0)) + 1)
+        other = ids[((self.flags[ids] & FIRST) != 0) != first]
+        self.flags[other] = (self.flags[other] ^ FIRST) | STALE
+
     def take(self, ids: npt.NDArray[np.intp]) -> "Newest":
         """Copy the rows of some streams."""
         return Newest(

@@ -95,6 +95,23 @@ class Bindings:
         table[list(dense)] = list(dense.values())
         self.streams = table
 
+    def put_columns(self, slot: UInt32Array, stream: UInt32Array) -> None:
+        """Bind slots to streams, as :meth:`put` does."""
+        dense = slot < self._DENSE_MAX
+        self.put(dict(zip(slot[~dense].tolist(), stream[~dense].tolist(), strict=True)))
+        if dense.any():
+            table = np.zeros(max(int(slot[dense].max()) + 1, len(self.streams)), np.uint32)
+            table[: len(self.streams)] = self.streams
+            table[slot[dense]] = stream[dense]
+            self.streams = table
+
+    def columns(self) -> tuple[UInt32Array, UInt32Array]:
+        """All bound slots, and their streams."""
+        slot = np.flatnonzero(self.streams).astype(np.uint32)
+        sparse = {slot: stream for slot, stream in self.sparse.items() if stream}
+        more = np.array(list(sparse), np.uint32), np.array(list(sparse.values()), np.uint32)
+        return np.concatenate((slot, more[0])), np.concatenate((self.streams[slot], more[1]))
+
     def lookup(self, slot: UInt32Array) -> UInt32Array:
         """Stream of each row's slot; 0 where a slot is not bound."""
         if self.sparse:
@@ -227,13 +244,16 @@ class Producers:
             self.states[key] = ProducerState(epoch, sequence, crc, lsn, bool(one_shot))
             if one_shot:
                 self.one_shot[key] = None
-        bound: dict[tuple[bytes, int], dict[int, int]] = {}
-        columns = [table[f"binding_{name}"].tolist() for name in ("epoch", "slot", "stream")]
-        keys = ids_of(table["binding_producer"])
-        for key, epoch, slot, stream in zip(keys, *columns, strict=True):
-            bound.setdefault((key, epoch), {})[slot] = stream
-        for (key, epoch), slots in bound.items():
-            self.bind(key, epoch, slots)
+        key, epoch = table["binding_producer"], table["binding_epoch"]
+        slot, stream = table["binding_slot"], table["binding_stream"]
+        # Those of a producer's epoch stand together.
+        words = key.view(np.uint64).reshape(-1, 2)
+        other = (words[1:] != words[:-1]).any(axis=1) | (epoch[1:] != epoch[:-1])
+        starts = [0, *(np.flatnonzero(other) + 1).tolist()] if len(slot) else []
+        for start, end in zip(starts, [*starts[1:], len(slot)], strict=True) if starts else ():
+            epochs = self._bindings.setdefault(key[start].tobytes(), {})
+            bindings = epochs.setdefault(int(epoch[start]), Bindings(int(epoch[start])))
+            bindings.put_columns(slot[start:end], stream[start:end])
 
 
 def producer_columns(
@@ -253,11 +273,11 @@ def producer_columns(
     dict of str to array
     """
     rows = list(states.values())
-    slots = [
-        (key, bindings.epoch, slot, stream)
-        for key, bindings in bound
-        for slot, stream in bindings.items().items()
-    ]
+    columns = [bindings.columns() for _, bindings in bound]
+    counts = [len(slot) for slot, _ in columns]
+    keys = np.array([key for key, _ in bound], EVENT_ID_DTYPE)
+    epochs = np.array([bindings.epoch for _, bindings in bound], np.uint64)
+    none = np.empty(0, np.uint32)
     return {
         "producer_id": np.array(list(states), EVENT_ID_DTYPE),
         "producer_epoch": np.array([s.epoch for s in rows], np.uint64),
@@ -265,10 +285,10 @@ def producer_columns(
         "producer_crc": np.array([s.crc for s in rows], np.uint32),
         "producer_lsn": np.array([s.lsn for s in rows], np.uint64),
         "producer_one_shot": np.array([s.one_shot for s in rows], np.uint8),
-        "binding_producer": np.array([b[0] for b in slots], EVENT_ID_DTYPE),
-        "binding_epoch": np.array([b[1] for b in slots], np.uint64),
-        "binding_slot": np.array([b[2] for b in slots], np.uint32),
-        "binding_stream": np.array([b[3] for b in slots], np.uint32),
+        "binding_producer": np.repeat(keys, counts),
+        "binding_epoch": np.repeat(epochs, counts),
+        "binding_slot": np.concatenate([none, *(slot for slot, _ in columns)]),
+        "binding_stream": np.concatenate([none, *(stream for _, stream in columns)]),
     }
 
 

@@ -27,11 +27,11 @@ from storage_engine.newest import PRESENT, VALID, cells_of
 from storage_engine.prepare import prepare, split_record
 from storage_engine.producers import ids_of
 from storage_engine.reads import Window, read_events, read_samples
-from storage_engine.segment.layout import DIRECTORY, SegmentInfo, read_facts, segment_number
+from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import Pending, PendingChange, State, grown
 from storage_engine.streams import stream_from_json
-from storage_engine.table import Table, decode_table, encode_table
+from storage_engine.table import Table, decode_table, encode_table, read_json
 from storage_engine.tombstones import Tombstone, Tombstones, read_tombstones
 from storage_engine.wal_record import Record, RecordKind, file_number
 
@@ -97,16 +97,14 @@ def load_store(
 
 def _load_manifest(manifest: Manifest, state: State) -> None:
     table = manifest.table
-    for info in read_streams(table, at=manifest.path):
-        state.streams.put(info)
+    state.streams.load(table, at=manifest.path)
     state.streams.next_id = max(state.streams.next_id, manifest.counter("next_stream_id"))
     state.producers.load(table)
     state.applied = dict(state.producers.states)
     state.times.load(table["time_lsn"], table["time_ns"])
     state.newest.grow(state.streams.id_end)
-    read_newest(table, state.newest, state.streams.by_id, state.front.intern)
-    for info in state.streams.by_id.values():
-        state.follow_duplicates(info)
+    read_newest(table, state.newest, state.streams.types, state.front.intern)
+    state.newest.use_firsts(*state.streams.by_id.firsts())
     state.tombstones = read_tombstones(table)
     if "stream_flushed" in table:
         state.flushed_ns = grown(state.flushed_ns, state.streams.id_end)
@@ -144,7 +142,7 @@ def _adopt_segments(
         blank = SegmentInfo(segment_id, partition, "default", fs.size(path), 0, 0, 0, 0, 0)
         try:
             directory = reader.load_directory(blank)
-            facts = read_facts(directory.table, at=path)
+            facts = read_json(directory.table, "facts", at=path)
             info = SegmentInfo(id=segment_id, size=blank.size, **facts)
             streams = read_streams(directory.table, at=path)
         except UnsupportedFormat:

@@ -1,159 +1,121 @@
 """The streams of a store: dense ids, uuids, schemas that only grow."""
 
-import enum
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.frame import SlotKind
-from storage_engine.sample import SERIES_VALUE, Column, UInt32Array, ValueType
+from storage_engine.sample import SERIES_VALUE, Column
+from storage_engine.stream_columns import StreamColumns, UuidIndex
+from storage_engine.stream_info import (
+    EVENTS_TYPE,
+    Duplicates,
+    StreamInfo,
+    columns_of,
+    schema_columns,
+    schema_of,
+    stream_from_json,
+)
+from storage_engine.table import Table
 
-EVENTS_TYPE = 255  # in the type table, where a series has its value type
-
-
-class Duplicates(enum.IntEnum):
-    """What a plain read of a series gives of several revisions of one time.
-
-    A rule of reading: all revisions are kept whatever it says. The numbers are part of formats.
-    """
-
-    LAST = 0
-    FIRST = 1
-    ALL = 2
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """One stream.
-
-    Attributes
-    ----------
-    id : int
-        Dense, never reused.
-    uuid : bytes
-        16 bytes, given by who created it.
-    kind : SlotKind
-    columns : tuple of Column
-        A series has one, ``value``.
-    retention_class : str
-        Of rows written from now on, in segments written from now on.
-    duplicates : Duplicates
-        Of a series.
-    """
-
-    id: int
-    uuid: bytes
-    kind: SlotKind
-    columns: tuple[Column, ...]
-    retention_class: str
-    duplicates: Duplicates = Duplicates.LAST
-
-    @property
-    def value_type(self) -> ValueType:
-        """Type of a series."""
-        return self.columns[0].type
-
-    def to_json(self) -> bytes:
-        """Body of a STREAM record of the log."""
-        facts = {
-            "id": self.id,
-            "uuid": self.uuid.hex(),
-            "kind": int(self.kind),
-            "columns": schema_of(self.columns),
-            "retention_class": self.retention_class,
-            "duplicates": int(self.duplicates),
-        }
-        return json.dumps(facts, separators=(",", ":")).encode()
-
-
-def schema_of(columns: Sequence[Column]) -> list[list[Any]]:
-    """Columns as JSON: [[name, type number], ...]."""
-    return [[column.name, int(column.type)] for column in columns]
-
-
-def columns_of(schema: Sequence[Sequence[Any]]) -> tuple[Column, ...]:
-    """Undo :func:`schema_of`."""
-    return tuple(Column(str(name), ValueType(number)) for name, number in schema)
-
-
-def stream_from_json(body: bytes) -> StreamInfo:
-    """Read a STREAM record.
-
-    Parameters
-    ----------
-    body : bytes
-
-    Returns
-    -------
-    StreamInfo
-
-    Raises
-    ------
-    ValueError, KeyError
-        When it is no such record.
-    """
-    facts = json.loads(body)
-    return StreamInfo(
-        int(facts["id"]),
-        bytes.fromhex(facts["uuid"]),
-        SlotKind(facts["kind"]),
-        columns_of(facts["columns"]),
-        str(facts["retention_class"]),
-        Duplicates(facts.get("duplicates", 0)),
-    )
-
-
-def schema_columns(streams: Sequence[StreamInfo]) -> tuple[UInt32Array, list[list[list[Any]]]]:
-    """Schemas of streams, each written once.
-
-    Parameters
-    ----------
-    streams : sequence of StreamInfo
-
-    Returns
-    -------
-    index : uint32, shape (n,)
-    schemas : list
-        What the index points into.
-    """
-    known: dict[tuple[Column, ...], int] = {}
-    index = [known.setdefault(stream.columns, len(known)) for stream in streams]
-    return np.array(index, np.uint32), [schema_of(columns) for columns in known]
+__all__ = [
+    "EVENTS_TYPE",
+    "Duplicates",
+    "StreamColumns",
+    "StreamInfo",
+    "StreamTable",
+    "check_schema",
+    "columns_of",
+    "get_stream",
+    "plan_set",
+    "schema_columns",
+    "schema_of",
+    "stream_from_json",
+]
 
 
 class StreamTable:
     """All streams. Readers take ``by_id`` and ``types`` as they are; one writer at a time adds."""
 
     def __init__(self) -> None:
-        self.by_id: dict[int, StreamInfo] = {}
-        self.by_uuid: dict[bytes, int] = {}
-        self.types: npt.NDArray[np.uint8] = np.zeros(64, np.uint8)
+        self.by_id = StreamColumns()
+        self.by_uuid = UuidIndex(self.by_id)
         self.next_id = 1
+
+    @property
+    def types(self) -> npt.NDArray[np.uint8]:
+        """Value type of each series by id, ``EVENTS_TYPE`` of event streams, 0 of no stream."""
+        return self.by_id.types
 
     @property
     def id_end(self) -> int:
         """Every id is below it."""
         return self.next_id
 
+    def load(self, table: Table, *, at: str) -> None:
+        """Take the arrays of a manifest, into a table that is empty."""
+        self.by_id.load(table, at=at)
+        self.by_uuid.rebuild()
+        self.next_id = max(self.next_id, self.by_id.end)
+
     def put(self, info: StreamInfo) -> None:
         """Add or replace a stream; repeating it changes nothing."""
         have = self.by_id.get(info.id)
         if have is not None and len(have.columns) > len(info.columns):
             return  # an older record replayed behind a newer one
-        self.by_id[info.id] = info
-        self.by_uuid[info.uuid] = info.id
+        if have == info:
+            return
+        self.by_id.put(info)
+        self.by_uuid.put(info.uuid, info.id)
         self.next_id = max(self.next_id, info.id + 1)
-        if info.id >= len(self.types):
-            types = np.zeros(max(2 * len(self.types), info.id + 1), np.uint8)
-            types[: len(self.types)] = self.types
-            self.types = types
-        series = info.kind is SlotKind.SERIES
-        self.types[info.id] = int(info.value_type) if series else EVENTS_TYPE
+
+    def put_new(self, first: StreamInfo, uuids: Sequence[bytes]) -> None:
+        """Add streams that differ from ``first`` in id and uuid alone, with the next ids."""
+        self.by_id.end = self.next_id
+        self.by_id.put_new(first, uuids)
+        for number, uuid in enumerate(uuids, first.id):
+            self.by_uuid.put(uuid, number)
+        self.next_id = self.by_id.end
+
+    def plan_new(
+        self,
+        uuids: Sequence[bytes],
+        kind: SlotKind,
+        columns: Sequence[Column],
+        retention_class: str,
+        *,
+        streams_max: int,
+    ) -> tuple[StreamInfo | None, list[bytes]]:
+        """Plan the streams of those uuids that are not known yet.
+
+        Returns
+        -------
+        first : StreamInfo or None
+            The first new one; the others have the next ids and are like it.
+        uuids : list of bytes
+            Of the new ones.
+
+        Raises
+        ------
+        InvalidArgument, LimitExceeded
+            As :meth:`plan`.
+        """
+        bad = [len(uuid) for uuid in uuids if len(uuid) != 16]
+        if bad:
+            raise InvalidArgument(f"cannot create streams: got uuid of {bad[0]} bytes, want 16")
+        check_schema(kind, columns)
+        new = self.by_uuid.unknown(uuids)
+        if len(self.by_id) + len(new) > streams_max:
+            raise LimitExceeded(
+                f"cannot create streams: got {len(self.by_id)} streams and {len(new)} more, "
+                f"want <= {streams_max}"
+            )
+        if not new:
+            return None, new
+        return StreamInfo(self.next_id, new[0], kind, tuple(columns), retention_class), new
 
     def plan(
         self,

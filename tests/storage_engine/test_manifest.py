@@ -88,7 +88,10 @@ def test_newest_samples_come_back_with_their_strings():
         interned.append(text)
         return 42
 
-    read_newest(table, again, {info.id: info for info in STREAMS}, intern)
+    types = np.zeros(8, np.uint8)
+    for info in STREAMS:
+        types[info.id] = info.value_type
+    read_newest(table, again, types, intern)
 
     assert ["RÜN"] == interned
     assert [(10, 7, 3), (20, 42, 3)] == [

@@ -1,13 +1,27 @@
 """streams.py: ids are dense and stay; schemas only grow."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.frame import SlotKind
+from storage_engine.manifest import read_streams, stream_table
 from storage_engine.sample import Column, ValueType
-from storage_engine.streams import EVENTS_TYPE, StreamTable, get_stream, stream_from_json
+from storage_engine.stream_info import creations
+from storage_engine.streams import (
+    EVENTS_TYPE,
+    Duplicates,
+    StreamTable,
+    get_stream,
+    plan_set,
+    stream_from_json,
+)
 
 FLOAT = (Column("value", ValueType.FLOAT64),)
+TEXT = (Column("value", ValueType.TEXT),)
 TWO = (Column("a", ValueType.TEXT), Column("b", ValueType.INT64))
 
 
@@ -71,3 +85,83 @@ def test_streams_are_bounded_and_unknown_ids_are_named():
         made.plan(b"z" * 16, SlotKind.SERIES, FLOAT, "default", streams_max=2)
     with pytest.raises(InvalidArgument, match="got id 77"):
         get_stream(made.by_id, 77)
+
+
+def test_many_streams_are_planned_as_one_is():
+    """Known ones and repeated ones are not new; their records are those of streams made alone."""
+    made = table()
+    uuids = [bytes([number]) * 16 for number in (7, 0, 7, 8)]
+
+    first, new = made.plan_new(uuids, SlotKind.SERIES, FLOAT, "slow", streams_max=4)
+    assert first is not None
+    made.put_new(first, new)
+
+    assert [uuids[0], uuids[3]] == new
+    assert [3, 1, 3, 4] == [made.by_uuid.get(uuid) for uuid in uuids]
+    assert [stream_from_json(body) for body in creations(first, new)] == [
+        made.by_id[3],
+        made.by_id[4],
+    ]
+    assert (None, []) == made.plan_new(uuids, SlotKind.SERIES, FLOAT, "slow", streams_max=4)
+    with pytest.raises(LimitExceeded, match="and 1 more"):
+        made.plan_new([b"z" * 16], SlotKind.SERIES, FLOAT, "slow", streams_max=4)
+    with pytest.raises(InvalidArgument, match="3 bytes"):
+        made.plan_new([b"zzz"], SlotKind.SERIES, FLOAT, "slow", streams_max=9)
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("new"), st.integers(0, 40), st.sampled_from([FLOAT, TEXT])),
+        st.tuples(st.just("many"), st.integers(0, 40), st.sampled_from([FLOAT, TEXT])),
+        st.tuples(st.just("set"), st.integers(1, 30), st.sampled_from(["a", "b"])),
+        st.tuples(st.just("look"), st.just(0), st.just(0)),
+        st.tuples(st.just("sort"), st.just(0), st.just(0)),
+        st.tuples(st.just("reload"), st.just(0), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@given(operations)
+def test_columns_hold_what_a_dictionary_would(told):
+    """Snapshots stay as they were; uuids with the same first half are told apart."""
+    made, plain, seen = StreamTable(), {}, []
+
+    def uuid_of(number):
+        return bytes(8) + bytes([number]) * 8 if number % 2 else bytes([number]) * 16
+
+    for what, number, held in told:
+        if what == "new" and uuid_of(number) not in {info.uuid for info in plain.values()}:
+            planned = made.plan(uuid_of(number), SlotKind.SERIES, held, "default", streams_max=999)
+            made.put(planned[0])
+            plain[planned[0].id] = planned[0]
+        if what == "many":
+            uuids = [uuid_of(other) for other in range(number, number + 4)]
+            first, new = made.plan_new(uuids, SlotKind.SERIES, held, "many", streams_max=999)
+            if first is not None:
+                made.put_new(first, new)
+                more = enumerate(new, first.id)
+                plain |= {i: replace(first, id=i, uuid=uuid) for i, uuid in more}
+        if what == "set" and number in plain:
+            changed = plan_set(plain[number], held, Duplicates(number % 3))
+            made.put(changed)
+            plain[number] = changed
+        if what == "look":
+            seen.append((made.by_id.snapshot(), dict(plain)))
+        if what == "sort":
+            made.by_uuid.rebuild()
+        if what == "reload":
+            again = StreamTable()
+            again.load(made.by_id.table(), at="here")
+            assert again.id_end == made.id_end
+            made = again
+    for columns, expected in [*seen, (made.by_id, plain)]:
+        assert dict(columns) == expected
+        assert list(columns) == sorted(expected)
+        assert len(columns) == len(expected)
+        assert stream_table(list(columns.values())).keys() == columns.table().keys()
+        assert read_streams(columns.table(), at="x") == [expected[i] for i in sorted(expected)]
+        names, codes = columns.classes(99)
+        assert [names[codes[i]] for i in columns] == [columns[i].retention_class for i in columns]
+    assert {made.by_uuid.get(info.uuid) for info in plain.values()} == set(plain)
+    assert made.by_uuid.get(b"?" * 16) is None
