@@ -27,11 +27,11 @@ from storage_engine.newest import PRESENT, VALID, cells_of
 from storage_engine.prepare import prepare, split_record
 from storage_engine.producers import ids_of
 from storage_engine.reads import Window, read_events, read_samples
-from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
+from storage_engine.segment.layout import DIRECTORY, SegmentInfo, read_facts, segment_number
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.state import Pending, PendingChange, State, grown
 from storage_engine.streams import stream_from_json
-from storage_engine.table import Table, decode_table, encode_table, read_json
+from storage_engine.table import Table, decode_table, encode_table
 from storage_engine.tombstones import Tombstone, Tombstones, read_tombstones
 from storage_engine.wal_record import Record, RecordKind, file_number
 
@@ -142,7 +142,7 @@ def _adopt_segments(
         blank = SegmentInfo(segment_id, partition, "default", fs.size(path), 0, 0, 0, 0, 0)
         try:
             directory = reader.load_directory(blank)
-            facts = read_json(directory.table, "facts", at=path)
+            facts = read_facts(directory.table, at=path)
             info = SegmentInfo(id=segment_id, size=blank.size, **facts)
             streams = read_streams(directory.table, at=path)
         except UnsupportedFormat:
