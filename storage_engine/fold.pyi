@@ -21,6 +21,7 @@ class FoldColumns:
         valid: npt.NDArray[Any] | None,
         edges: Int64Array,
         brief: bool = False,
+        wanted: npt.NDArray[np.uint8] | None = None,
     ) -> FoldColumns: ...
     @staticmethod
     def gather(

@@ -11,9 +11,9 @@ from storage_engine.kernels.fold cimport (
     lh_fold_free,
     lh_fold_join,
     lh_fold_known,
+    lh_fold_places,
     lh_fold_result,
     lh_fold_state,
-    lh_fold_windows,
     lh_folder,
 )
 
@@ -39,7 +39,7 @@ cdef class FoldColumns:
         cdef uint8_t[::1] raw = held.view(np.uint8)
         self.n, self.kind = len(table), kind
         self.states = <lh_fold_state *> &raw[0] if self.n else NULL
-        held[...] = table
+        np.asarray(raw)[...] = np.ascontiguousarray(table).view(np.uint8)
         held["wide"] = 0
         self.table = held.view()
         self.table.flags.writeable = False
@@ -54,25 +54,29 @@ cdef class FoldColumns:
 
     @staticmethod
     def fold(
-        int kind, const int64_t[::1] time not None, value, quality, valid,
-        const int64_t[::1] edges not None, brief=False,
+        int kind, const int64_t[::1] time not None, value, quality, valid, edges not None,
+        brief=False, wanted=None,
     ):
         """Fold the rows of each window [edges[k], edges[k + 1]) of m + 1 edges; gives m states.
 
         ``time`` must not fall; ``value`` is contiguous and of the kind (codes uint64, 6: None).
-        ``brief``: counts, extremes, first, last and the sum alone. The GIL is released.
+        ``brief``: counts, extremes, first, last and the sum alone. With ``wanted``, bits of the
+        sums of each window, edges are numbers of rows. The GIL is released.
         """
-        cdef int64_t n = time.shape[0], m = edges.shape[0] - 1
-        cdef const uint8_t[::1] values, marks
+        cdef int64_t n = time.shape[0], m = len(edges) - 1
+        cdef const uint8_t[::1] values, marks, wants = wanted
         cdef const uint32_t[::1] levels
-        cdef const int64_t *edge_at
-        cdef uint32_t wanted = LH_BRIEF if brief else LH_EVERY
         cdef lh_fold_columns rows
-        cdef int bad = 0
-        if m < 0 or np.any(np.asarray(edges[1:]) < np.asarray(edges[:m])):
+        if m < 0 or np.any(edges[1:] < edges[:m]):
             raise InvalidArgument("cannot fold windows: got edges that fall, want ascending ones")
-        if kind < 6 and (value.size != n or value.itemsize != (8, 4, 8, 8, 1, 8)[kind]):
-            raise InvalidArgument(f"cannot fold rows: got {value.size} values, want {n}")
+        if wanted is None:
+            wants = np.full(m, LH_BRIEF if brief else LH_EVERY, np.uint8)
+            edges = np.searchsorted(time, edges)
+        cdef const int64_t[::1] places = edges
+        if (kind < 6 and (value.size != n or value.itemsize != (8, 4, 8, 8, 1, 8)[kind])) or (
+                any(x is not None and len(x) != n for x in (quality, valid)) or
+                wants.shape[0] != m or places[0] < 0 or places[m] > n):
+            raise InvalidArgument(f"cannot fold rows: got {edges} and values unlike {n} rows")
         cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE))
         rows.type, rows.time, rows.value = kind, &time[0] if n else NULL, NULL
         rows.quality, rows.valid = NULL, NULL
@@ -82,18 +86,14 @@ cdef class FoldColumns:
         if quality is not None and n:
             levels = quality
             rows.quality = &levels[0]
-            bad = levels.shape[0] != n
         if valid is not None and n:
             marks = valid.view(np.uint8)
             rows.valid = &marks[0]
-            bad |= marks.shape[0] != n
-        if bad:
-            raise InvalidArgument("cannot fold rows: columns differ in length")
+        cdef int failed = 0
         if m:
-            edge_at = &edges[0]
             with nogil:
-                bad = lh_fold_windows(&rows, n, edge_at, m, wanted, out.states)
-        if bad:
+                failed = lh_fold_places(&rows, &places[0], m, &wants[0], out.states)
+        if failed:
             raise MemoryError
         return out
 

@@ -26,6 +26,6 @@ cdef extern from "fold_result.h" nogil:
     void lh_fold_free(lh_fold_state *s)
     uint32_t lh_fold_known(const lh_fold_state *s)
     double lh_fold_result(const lh_fold_state *s, int64_t what)
-    int lh_fold_windows(
-        const lh_fold_columns *c, int64_t n, const int64_t *edge, int64_t m, uint32_t wanted,
+    int lh_fold_places(
+        const lh_fold_columns *c, const int64_t *place, int64_t m, const uint8_t *wanted,
         lh_fold_state *out)

@@ -296,22 +296,16 @@ static inline int64_t lh_fold_find(const int64_t *time, int64_t low, int64_t hig
     return low;
 }
 
-/* States of the rows [edge_k, edge_k+1) of n rows, for m windows. -1: no memory, none is kept. */
-static inline int lh_fold_windows(
-    const lh_fold_columns *c, int64_t n, const int64_t *edge, int64_t m, uint32_t wanted,
+/* States of the rows [place_k, place_k+1), m of them; wanted_k are the sums. -1: no memory. */
+static inline int lh_fold_places(
+    const lh_fold_columns *c, const int64_t *place, int64_t m, const uint8_t *wanted,
     lh_fold_state *out
 ) {
     lh_folder f;
-    int64_t first = lh_fold_find(c->time, 0, n, edge[0]);
     for (int64_t k = 0; k < m; k++) {
-        const int64_t last = lh_fold_find(c->time, first, n, edge[k + 1]);
-        lh_fold_begin(&f, c->type, wanted);
-        lh_fold_rows(&f, c, first, last);
-        if (lh_fold_finish(&f, &out[k])) {
-            while (k-- > 0) lh_fold_free(&out[k]);
-            return -1;
-        }
-        first = last;
+        lh_fold_begin(&f, c->type, wanted[k]);
+        lh_fold_rows(&f, c, place[k], place[k + 1]);
+        if (lh_fold_finish(&f, &out[k])) return -1;
     }
     return 0;
 }

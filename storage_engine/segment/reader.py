@@ -17,6 +17,7 @@ from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
+from storage_engine.fold import FoldColumns
 from storage_engine.sample import AnyArray
 from storage_engine.segment.layout import (
     EDGE_BYTES,
@@ -26,6 +27,8 @@ from storage_engine.segment.layout import (
     decode_edge,
 )
 from storage_engine.segment.open_files import OpenFiles
+from storage_engine.segment.pyramid import vector_rows
+from storage_engine.segment.pyramid_chunk import PyramidIdentity, decode_pyramid
 from storage_engine.segment.rebuild import rebuild_directory
 from storage_engine.shared_columns import ColumnPlace
 from storage_engine.table import Table
@@ -69,6 +72,7 @@ class SegmentReader:
         self._directories: ByteCache[Directory] = ByteCache(config.directory_cache_bytes)
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
         self._owners: ByteCache[AnyArray] = ByteCache(config.block_cache_bytes // 4)
+        self._vectors: ByteCache[FoldColumns] = ByteCache(config.directory_cache_bytes)
         self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
         self._rebuilding = threading.Lock()
@@ -267,10 +271,65 @@ class SegmentReader:
         seed = BlockIdentity(directory.incarnation, info.id, number, first).seed()
         size = int(table["block_length"][number])
         data = self._read(info, int(table["block_offset"][number]), size)
-        if len(data) != size or crc32c(memoryview(data)[4:], seed).to_bytes(4, "little") != data[:4]:
+        if (
+            len(data) != size
+            or crc32c(memoryview(data)[4:], seed).to_bytes(4, "little") != data[:4]
+        ):
             at = f"{info.path} block {number}"
             raise CorruptData(f"cannot read block: got a bad crc32c, at {at}", path=info.path)
         return data
+
+    def vectors(self, directory: Directory, stream: int) -> FoldColumns | None:
+        """States of the vectors of a stream, in the order of its runs; None where none are kept.
+
+        A damaged chunk is named in the findings; the vectors are then to be folded from the blocks.
+        """
+        key = (directory.info.id, stream)
+        found = self._vectors.get(key)
+        if found is not None:
+            return found
+        try:
+            found = self.load_vectors(directory, stream)
+        except (CorruptData, DiskError) as error:
+            offset = int(error.facts.get("offset", 0))
+            self._findings.add(directory.info.path, offset, str(error))
+            return None
+        if found is not None:
+            self._vectors.put(key, found, found.table.nbytes)
+        return found
+
+    def load_vectors(self, directory: Directory, stream: int) -> FoldColumns | None:
+        """As :meth:`vectors`, from disk, past the cache.
+
+        Raises
+        ------
+        CorruptData, DiskError
+        """
+        info, table = directory.info, directory.table
+        if "stream_pyramid_offset" not in table or "stream_pyramid_length" not in table:
+            return None
+        at = int(np.searchsorted(table["stream_id"], np.uint32(stream)))
+        if at == len(table["stream_id"]) or int(table["stream_id"][at]) != stream:
+            return None
+        offset, size = (
+            int(table["stream_pyramid_offset"][at]),
+            int(table["stream_pyramid_length"][at]),
+        )
+        if size == 0:
+            return None
+        identity = PyramidIdentity(directory.incarnation, info.id, stream)
+        runs = directory.runs_of(stream)
+        try:
+            data = self._read(info, offset, size)
+            found = decode_pyramid(data, identity, at=f"{info.path} stream {stream}")
+            rows = vector_rows(table["run_start"][runs], table["run_rows"][runs])
+            if not np.array_equal(found.table["rows"], rows):
+                raise CorruptData(
+                    f"cannot read pyramid: got other vectors than runs, at {info.path}"
+                )
+        except CorruptData as error:
+            raise CorruptData(str(error), path=info.path, offset=offset) from error
+        return found
 
     def verify(self, infos: Mapping[int, SegmentInfo], progress: Callable[[int], None]) -> None:
         """Read every block of segments; damage lands in the findings.
@@ -285,6 +344,8 @@ class SegmentReader:
             if directory is not None:
                 for number in range(len(directory.table["block_rows"])):
                     self.block(directory, number)
+                for stream in directory.table.get("stream_id", np.zeros(0, np.uint32)).tolist():
+                    self.vectors(directory, stream)
             progress(info.size)
 
     def forget(self) -> None:
@@ -292,6 +353,7 @@ class SegmentReader:
         self._directories.clear()
         self._blocks.clear()
         self._owners.clear()
+        self._vectors.clear()
         with self._rebuilding:
             self._rebuilt.clear()
         self.close()

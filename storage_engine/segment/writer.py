@@ -1,6 +1,6 @@
 """Rows into one segment file: blocks first, then directory and trailer, then its final name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from storage_engine.columns import Rows
 from storage_engine.compact_table import encode_compact
 from storage_engine.errors import DiskError
 from storage_engine.filesystem import FileSystem
-from storage_engine.sample import EVENT_ID_DTYPE, UInt32Array
+from storage_engine.sample import UInt32Array
 from storage_engine.segment.layout import (
     DIRECTORY,
     EDGE_BYTES,
@@ -21,11 +21,13 @@ from storage_engine.segment.layout import (
     SegmentInfo,
     segment_path,
 )
+from storage_engine.segment.pyramid import PyramidBuilder
 from storage_engine.segment.run_list import encode_run_list
-from storage_engine.segment.summary import summarize
+from storage_engine.segment.summary import summarize_block
 from storage_engine.shared_columns import ColumnSharing
-from storage_engine.streams import StreamInfo, schema_columns
-from storage_engine.table import Table, json_column
+from storage_engine.stream_columns import directory_of
+from storage_engine.streams import StreamInfo
+from storage_engine.table import Table
 
 _ALIGN = 8
 _SYNC_BYTES = 1 << 20
@@ -83,6 +85,7 @@ class SegmentWriter:
         self._sharing = ColumnSharing()
         self._path = segment_path(partition, segment_id)
         self._totals = _Totals()
+        self._pyramids = PyramidBuilder(incarnation, segment_id)
         fs.make_directories(f"{DIRECTORY}/{partition}")
         if fs.exists(self._path + ".new"):
             fs.remove(self._path + ".new")
@@ -125,8 +128,9 @@ class SegmentWriter:
         starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
         listed = encode_run_list(identity, stream[starts], starts.astype(np.uint32))
         self._put(listed + bytes(-len(listed) % _ALIGN))
-        runs = summarize(rows, starts)
-        runs |= {
+        summary = summarize_block(rows, starts)
+        self._pyramids.add(stream[starts], summary)
+        runs = summary.runs | {
             "run_stream": stream[starts],
             "run_block": np.full(len(starts), block, np.uint32),
             "run_start": starts.astype(np.uint32),
@@ -185,20 +189,28 @@ class SegmentWriter:
         totals = self._totals
         runs = {name: np.concatenate([t[name] for t in totals.runs]) for name in totals.runs[0]}
         order = np.lexsort((runs["run_block"], runs["run_first"], runs["run_stream"]))
-        present = [streams[stream_id] for stream_id in sorted(totals.streams)]
-        schema, schemas = schema_columns(present)
+        present = sorted(totals.streams)
         blocks = np.array(totals.blocks, np.uint64).reshape(-1, 3)
         return {
             "block_offset": blocks[:, 0],
             "block_length": blocks[:, 1].astype(np.uint32),
             "block_rows": blocks[:, 2].astype(np.uint32),
             **{name: values[order] for name, values in runs.items()},
-            "stream_id": np.array([info.id for info in present], np.uint32),
-            "stream_uuid": np.array([s.uuid for s in present], EVENT_ID_DTYPE),
-            "stream_kind": np.array([s.kind for s in present], np.uint8),
-            "stream_schema": schema,
-            "schemas": json_column(schemas),
+            **directory_of(streams, present),
+            **self._put_pyramids(present),
             **info.facts(),
+        }
+
+    def _put_pyramids(self, present: Sequence[int]) -> Table:
+        """Write the summaries of vectors; gives their places by stream, zero for none."""
+        places = dict.fromkeys(present, (0, 0))
+        for stream, chunk in self._pyramids.finish().items():
+            places[stream] = (self._offset, len(chunk))
+            self._put(chunk + bytes(-len(chunk) % _ALIGN))
+        held = np.array(list(places.values()), np.uint64).reshape(-1, 2)
+        return {
+            "stream_pyramid_offset": held[:, 0],
+            "stream_pyramid_length": held[:, 1].astype(np.uint32),
         }
 
     def discard(self) -> None:

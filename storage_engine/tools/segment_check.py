@@ -9,15 +9,18 @@ from storage_engine.frame import SlotKind
 from storage_engine.sample import UInt32Array
 from storage_engine.segment.layout import EDGE_BYTES, SegmentInfo
 from storage_engine.segment.partition import DAY_NS, partition_days
+from storage_engine.segment.pyramid import PyramidBuilder, same_states
+from storage_engine.segment.pyramid_chunk import PyramidIdentity, decode_pyramid
 from storage_engine.segment.run_list import MAGIC, decode_run_list
-from storage_engine.segment.summary import summarize
+from storage_engine.segment.summary import summarize_block
 from storage_engine.table import AnyColumn
 from storage_engine.tools.bytes_of import read_piece
 from storage_engine.tools.kinds import Kind, kind_by_name
 from storage_engine.tools.segment_file import BlockPlace, SegmentFile, open_segment
+from storage_engine.tools.summary_v1 import summarize as summarize_v1
 
 _ALIGN = 8
-_TOLERANCE = 1e-9  # of sums, whose last bits depend on the processor
+_TOLERANCE = 1e-9  # of sums in version 1, whose last bits depend on the processor
 
 
 def check_segment(fs: FileSystem, path: str, *, listed: SegmentInfo | None = None) -> SegmentFile:
@@ -41,13 +44,15 @@ def check_segment(fs: FileSystem, path: str, *, listed: SegmentInfo | None = Non
         return segment
     end = EDGE_BYTES
     seen: list[tuple[int, int, int, int, int]] = []
+    assert segment.edge is not None, "it led to the table"
+    builder = PyramidBuilder(segment.edge.incarnation, segment.edge.segment_id)
     for place in segment.places():
         if place.offset != end:
             segment.named(place.offset, f"block {place.number} begins here, want {end}")
         end = _check_behind(fs, segment, place)
         rows = segment.read_block(fs, place)
         if rows is not None:
-            _Block(segment, place, rows).check()
+            _Block(segment, place, rows).check(builder)
             times, stamps = rows.timestamp_ns, rows.stamp
             seen.append(
                 (
@@ -59,8 +64,9 @@ def check_segment(fs: FileSystem, path: str, *, listed: SegmentInfo | None = Non
                 )
             )
     assert segment.trailer is not None, "it led to the directory"
-    if segment.trailer.offset != end:
-        segment.named(end, f"blocks end here, want the directory at {segment.trailer.offset}")
+    if _blocks_end(segment) != end:
+        segment.named(end, f"blocks end here, want them to end at {_blocks_end(segment)}")
+    _check_pyramids(fs, segment, builder)
     _check_runs(segment)
     if len(seen) == len(segment.table["block_rows"]):
         _check_facts(segment, seen)
@@ -89,7 +95,7 @@ def _check_behind(fs: FileSystem, segment: SegmentFile, place: BlockPlace) -> in
     at = place.offset + place.length
     number = place.number + 1
     offsets = segment.table["block_offset"]
-    end = int(offsets[number]) if number < len(offsets) else segment.trailer.offset
+    end = int(offsets[number]) if number < len(offsets) else _blocks_end(segment)
     begin = at + -at % _ALIGN
     if not at <= end <= segment.size:
         segment.named(at, f"block {place.number} ends here, want before {end}")
@@ -121,6 +127,53 @@ def _check_behind(fs: FileSystem, segment: SegmentFile, place: BlockPlace) -> in
     return end
 
 
+def _pyramid_places(segment: SegmentFile) -> list[tuple[int, int, int]]:
+    """Offset, length and stream of the summaries of vectors, as they lie."""
+    table = segment.table
+    assert table is not None
+    names = ("stream_pyramid_offset", "stream_pyramid_length", "stream_id")
+    if any(name not in table for name in names):
+        return []
+    places = zip(*(table[name].tolist() for name in names), strict=True)
+    return sorted(place for place in places if place[1])
+
+
+def _blocks_end(segment: SegmentFile) -> int:
+    assert segment.trailer is not None
+    places = _pyramid_places(segment)
+    return places[0][0] if places else segment.trailer.offset
+
+
+def _check_pyramids(fs: FileSystem, segment: SegmentFile, builder: PyramidBuilder) -> None:
+    """Hold the summaries of vectors against those of the rows."""
+    edge, trailer, places = segment.edge, segment.trailer, _pyramid_places(segment)
+    assert edge is not None
+    assert trailer is not None
+    made = builder.finish()
+    end = _blocks_end(segment)
+    for offset, length, stream in places:
+        if offset != end:
+            segment.named(offset, f"the summaries of stream {stream} begin here, want {end}")
+        end = offset + length + -length % _ALIGN
+        identity = PyramidIdentity(edge.incarnation, edge.segment_id, stream)
+        at = f"{segment.path} stream {stream}"
+        try:
+            data = read_piece(fs, segment.path, offset, end - offset)
+            found = decode_pyramid(data[:length], identity, at=at)
+            if any(data[length:]):
+                segment.named(offset + length, "bytes behind a summary are not zero")
+        except (DataError, DiskError) as error:
+            segment.named(offset, str(error), length)
+            continue
+        want = decode_pyramid(made[stream], identity, at=at) if stream in made else None
+        if want is None or not same_states(found, want):
+            segment.named(offset, f"the summaries of stream {stream} differ from its rows", length)
+    if places and end != trailer.offset:
+        segment.named(end, f"summaries end here, want the directory at {trailer.offset}")
+    if places and not made.keys() <= {stream for _, _, stream in places}:
+        segment.named(0, "summaries of vectors of a stream are missing")
+
+
 class _Block:
     """The rules of one block."""
 
@@ -132,7 +185,7 @@ class _Block:
     def wrong(self, what: str) -> None:
         self.segment.named(self.place.offset, f"block {self.place.number}: {what}")
 
-    def check(self) -> None:
+    def check(self, builder: PyramidBuilder) -> None:
         table, runs = self.segment.table, self.place.runs
         assert table is not None
         starts, counts = table["run_start"][runs], table["run_rows"][runs]
@@ -144,9 +197,13 @@ class _Block:
         self.order(stream)
         self.types(np.unique(stream).tolist())
         self.partition()
-        computed = summarize(self.rows, starts.astype(np.intp))
+        exact = "run_exact" in table
+        summary = summarize_block(self.rows, starts.astype(np.intp))
+        builder.add(table["run_stream"][runs], summary)
+        computed = summary.runs if exact else summarize_v1(self.rows, starts.astype(np.intp))
         for name, values in computed.items():
-            if name in table and not _same(values, table[name][runs], self.scale()):
+            scale = None if exact else self.scale()
+            if name in table and not _same(values, table[name][runs], scale):
                 self.wrong(f"{name} of the directory differs from its rows")
 
     def order(self, stream: UInt32Array) -> None:
@@ -199,11 +256,11 @@ class _Block:
             self.wrong(f"times {low} to {high} are not in partition {name}")
 
 
-def _same(left: AnyColumn, values: AnyColumn, scale: float) -> bool:
-    if left.dtype.kind == "f":
+def _same(left: AnyColumn, values: AnyColumn, scale: float | None) -> bool:
+    if left.dtype.kind == "f" and scale is not None:
         allowed = _TOLERANCE * scale
         return bool(np.allclose(left, values, rtol=_TOLERANCE, atol=allowed, equal_nan=True))
-    return np.array_equal(left, values)
+    return left.tobytes() == values.tobytes()
 
 
 def _check_runs(segment: SegmentFile) -> None:

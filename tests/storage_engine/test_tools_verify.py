@@ -156,7 +156,8 @@ def one_more(values):
     "name",
     [
         *("run_first", "run_last", "run_stamp_min", "run_stamp_max", "run_flags", "run_good"),
-        *("run_minimum", "run_maximum", "run_sum", "run_stepped", "run_sloped", "run_covered_ns"),
+        *("run_minimum", "run_maximum", "run_sum", "run_squares", "run_stepped_ns"),
+        *("run_forward_ns", "run_covered_ns", "run_increase", "run_exact", "run_ends"),
         *("run_rows", "run_start", "run_stream", "block_rows", "block_offset", "stream_id"),
     ],
 )
