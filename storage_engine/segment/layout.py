@@ -143,12 +143,13 @@ class Edge:
     number: int
     offset: int = 0
     length: int = 0
+    version: int = VERSION
 
     def encode(self, magic: bytes) -> bytes:
         """64 bytes."""
         body = _EDGE.pack(
             magic,
-            VERSION,
+            self.version,
             self.number,
             self.incarnation,
             self.segment_id,
@@ -194,4 +195,4 @@ def decode_edge(data: bytes, magic: bytes, *, at: str) -> Edge:
         raise UnsupportedFormat(
             f"cannot read segment: got version {version}, want one of {VERSIONS}, at {at}", path=at
         )
-    return Edge(incarnation, segment_id, number, offset, length)
+    return Edge(incarnation, segment_id, number, offset, length, version)

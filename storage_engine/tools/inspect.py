@@ -4,12 +4,15 @@ import json
 from collections import Counter
 from dataclasses import asdict
 
+import numpy as np
+
 from storage_engine.block import block_columns
+from storage_engine.codec import NUMBER_CODECS, STRING_CODECS
 from storage_engine.errors import DataError, DiskError
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import ValueType
 from storage_engine.segment.layout import EDGE_BYTES
-from storage_engine.segment.layout import VERSION as SEGMENT_VERSION
+from storage_engine.shared_columns import SHARED
 from storage_engine.tools.bytes_of import read_file, read_piece
 from storage_engine.tools.frame_file import open_frames
 from storage_engine.tools.kinds import Kind, kind_of
@@ -21,8 +24,9 @@ from storage_engine.tools.store_files import list_store
 from storage_engine.wal_record import VERSION as LOG_VERSION
 from storage_engine.wal_record import Finding
 
-_CODEC_NAMES = ("none", "raw", "constant", "delta", "shuffle", "runs", "dictionary", "text")
-CODECS = dict(enumerate(_CODEC_NAMES))
+CODECS = {0: "none", SHARED: "shared"}
+CODECS |= {number: codec.name for number, codec in NUMBER_CODECS.items()}
+CODECS |= {number: codec.name for number, codec in STRING_CODECS.items()}
 _ROLES = {0: "time", 1: "stamp", 2: "quality", 3: "event id"}
 
 
@@ -104,7 +108,7 @@ def _segment(fs: FileSystem, path: str, findings: list[Finding]) -> Plain:
     edge = segment.edge
     table = segment.table
     told: Plain = {
-        "version": SEGMENT_VERSION if edge and not segment.newer else None,
+        "version": edge.version if edge and not segment.newer else None,
         "incarnation": edge.incarnation.hex() if edge else None,
         "id": edge.segment_id if edge else None,
         "header": segment.header is not None,
@@ -137,9 +141,12 @@ def _sections(segment: SegmentFile) -> list[Plain]:
     trailer = segment.trailer
     if trailer is None:
         return [{"section": "unknown", "offset": 0, "bytes": segment.size}]
+    held = (segment.table or {}).get("stream_pyramid_offset", np.zeros(0, np.uint64))
+    end = int(held[held > 0].min(initial=trailer.offset))
     places = [
         ("header", 0, EDGE_BYTES),
-        ("blocks", EDGE_BYTES, trailer.offset - EDGE_BYTES),
+        ("blocks", EDGE_BYTES, end - EDGE_BYTES),
+        ("summaries", end, trailer.offset - end),
         ("directory", trailer.offset, trailer.length),
         ("trailer", segment.size - EDGE_BYTES, EDGE_BYTES),
     ]

@@ -27,11 +27,11 @@ from storage_engine.tools.segment_check import check_segment
 from storage_engine.tools.segment_file import open_segment
 from storage_engine.tools.survey import Source
 
+TAGS, SCANS, ROWS = 4, 1100, 512
 CONFIG = EngineConfig(
-    head_bytes_max=1 << 22, block_rows=64, free_bytes_min=0, record_time_step_ms=0
+    head_bytes_max=1 << 22, block_rows=ROWS, free_bytes_min=0, record_time_step_ms=0
 )
 EVER = (-(2**63), 2**63 - 1)
-TAGS, SCANS = 6, 150
 IDENTITY = BlockIdentity(b"i" * 16, 1, 0, 1)
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_owner_is_named_for_each_block_that_needs_it(plant):
     for stream in plant.slots.values():
         found = engine.read(stream, *EVER)
         expected = plant.model.read(stream, *EVER, 2**62)
-        assert plain_samples(found) == expected[:64] + expected[128:]
+        assert plain_samples(found) == expected[:ROWS] + expected[2 * ROWS :]
         assert found.damage
     needing = [offset for number, (offset, _) in blocks.items() if number % 3 == 1]
     assert sorted(finding.offset for finding in engine.findings()) == needing
@@ -187,10 +187,13 @@ def test_salvage_of_a_damaged_owner_loses_its_rows_alone(plant):
 
     report = salvage([Source("one", plant.fs)], target, CONFIG, plant.clock)
 
-    assert (TAGS * 64, []) == (sum(e["missing"] or 0 for e in report["lost"]), report["remaining"])
+    assert (TAGS * ROWS, []) == (
+        sum(e["missing"] or 0 for e in report["lost"]),
+        report["remaining"],
+    )
     engine = Engine.open(target, CONFIG, plant.clock)
     for stream in plant.slots.values():
-        expected = plant.model.read(stream, *EVER, 2**62)[64:]
+        expected = plant.model.read(stream, *EVER, 2**62)[ROWS:]
         assert plain_samples(engine.read(stream, *EVER)) == expected
     engine.close()
 
