@@ -50,7 +50,7 @@ cdef class PackedHint:
     cdef lh_packed_hint hint
 
 
-def packed_encode(int64_t[::1] values not None, PackedHint hint=None, str kernel=KERNEL):
+def packed_encode(const int64_t[::1] values not None, PackedHint hint=None, str kernel=KERNEL):
     """Encode integers as a body of codec 8.
 
     Parameters

@@ -131,6 +131,16 @@ def test_unsigned_values_above_2_63_come_back():
         assert Packed().decode(memoryview(body), 4000, values.dtype).tobytes() == values.tobytes()
 
 
+def test_values_that_may_not_be_written_are_encoded():
+    """Columns mapped from a file, or views of a frame's bytes."""
+    values = np.arange(3000, dtype=np.int64)
+    values.flags.writeable = False
+    body = Packed().encode(values)
+
+    assert body is not None
+    assert np.array_equal(Packed().decode(memoryview(body), 3000, values.dtype), values)
+
+
 @pytest.mark.parametrize("dtype", ["?", "u1", "i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<u8"])
 def test_every_width_of_integers(dtype):
     """Narrow values are the low bytes; a sign is not lost."""
