@@ -67,7 +67,7 @@ class DataSet:
         """Times and values of every tag in turn."""
         times, values = self.tables()
         for tag in range(self.tags):
-            yield np.asarray(times[tag]), np.asarray(values[tag])
+            yield np.array(times[tag]), np.array(values[tag])
 
     def _write(self, folder: Path) -> None:
         shape = (self.tags, self.rows)

@@ -74,6 +74,9 @@ class Rival(Protocol):
     def raw(self, tag: int, start_ns: int, end_ns: int) -> tuple[Ints, Floats]:
         """Times and values of one tag, in order."""
 
+    def fetch(self, tags: int) -> int:
+        """Times and values of the first tags into arrays, in any order; rows fetched."""
+
     def scan(self) -> Scan:
         """Minimum, maximum and mean of all values of all tags, decoded."""
 

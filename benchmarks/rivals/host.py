@@ -1,5 +1,6 @@
 """A rival in a process of its own, which takes the times itself: a crash there is no crash here."""
 
+import contextlib
 import gc
 import importlib
 import multiprocessing
@@ -95,32 +96,36 @@ class _Loading:
 
 
 def serve(link: Connection, where: str) -> None:
-    """The child's side: do what is asked, say how long it took."""
+    """The child's side: do what is asked, say how long it took, until the caller is gone."""
     module, name = where.split(":")
     rival: Any = None
-    while (asked := link.recv()) is not None:
-        what, arguments = asked
-        try:
-            if rival is None:
-                rival = getattr(importlib.import_module(module), name)()
-            if what == "load":
-                arguments = (arguments[0], arguments[1].columns())
-            found = getattr(rival, what, None)
-            if found is None:
-                raise MissingError(f"does not answer {what}")
-            gc.collect()
-            start = time.perf_counter()
-            answer = found(*arguments) if callable(found) else found
-            link.send((time.perf_counter() - start, answer, None))
-        except Exception as error:  # noqa: BLE001  # a rival may raise anything; it is named
-            told = (
-                str(error)
-                if isinstance(error, MissingError)
-                else f"{type(error).__name__}: {error}"
-            )
-            link.send((0.0, None, told[:300]))
-    with suppress(Exception):
+    with contextlib.suppress(EOFError, OSError):
+        while (asked := link.recv()) is not None:
+            try:
+                if rival is None:
+                    rival = getattr(importlib.import_module(module), name)()
+                seconds, answer = answered(rival, *asked)
+                told = None
+            except MissingError as error:
+                seconds, answer, told = 0.0, None, str(error)
+            except Exception as error:  # noqa: BLE001  # a rival may raise anything; it is named
+                seconds, answer, told = 0.0, None, f"{type(error).__name__}: {error}"
+            link.send((seconds, answer, told and told[:300]))
+    with contextlib.suppress(Exception):
         rival.close()
+
+
+def answered(rival: Any, what: str, arguments: tuple[Any, ...]) -> tuple[float, Any]:
+    """Seconds and answer of one call."""
+    if what == "load":
+        arguments = (arguments[0], arguments[1].columns())
+    found = getattr(rival, what, None)
+    if found is None:
+        raise MissingError(f"does not answer {what}")
+    gc.collect()
+    start = time.perf_counter()
+    answer = found(*arguments) if callable(found) else found
+    return time.perf_counter() - start, answer
 
 
 @contextmanager

@@ -73,6 +73,10 @@ class TsFile:
         found.close()
         return np.concatenate([t for t, _ in batches]), np.concatenate([v for _, v in batches])
 
+    def fetch(self, tags: int) -> int:
+        """A tag after the other."""
+        return sum(len(self.raw(tag, -(2**62), 2**62)[0]) for tag in range(tags))
+
     def buckets(self, tags: Sequence[int], start_ns: int, end_ns: int, step_ns: int) -> Buckets:
         """Rows, then numpy."""
         parts = []
