@@ -1,13 +1,104 @@
 """Summaries of the vectors of a segment: gathered block by block, and found again by run."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from storage_engine.errors import InvalidArgument
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_state import CODE, STATE, SUMS
 from storage_engine.sample import Int64Array
 from storage_engine.segment.pyramid_chunk import PyramidIdentity, encode_pyramid
 from storage_engine.segment.summary import VECTOR_ROWS, BlockSummary
+
+_FAN = 32
+_DEEPEST = 64
+
+
+class Pyramid:
+    """Vectors of a stream in one segment, under a tree of summaries of 32 each.
+
+    Parameters
+    ----------
+    vectors : FoldColumns
+        Of all its runs, in order.
+
+    Attributes
+    ----------
+    levels : tuple of FoldColumns
+        The vectors first; a row above is merged of 32 below it that are next to each other.
+    """
+
+    def __init__(self, vectors: FoldColumns) -> None:
+        levels = [vectors]
+        while len(levels[-1]) > _FAN:
+            below = levels[-1]
+            levels.append(below.merge(np.arange(0, len(below), _FAN)))
+        self.levels = tuple(levels)
+
+    def __len__(self) -> int:
+        return len(self.levels[0])
+
+    @property
+    def table(self) -> npt.NDArray[Any]:
+        """States of the vectors; as long as this object lives they lie where they are."""
+        return self.levels[0].table
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all levels."""
+        return sum(level.table.nbytes for level in self.levels)
+
+    def fold(self, first: Int64Array, behind: Int64Array) -> FoldColumns:
+        """States of ranges of vectors, to the bit those of a fold over their rows.
+
+        Parameters
+        ----------
+        first, behind : int64, shape (m,)
+            first <= vector < behind; their runs must follow each other in time.
+
+        Returns
+        -------
+        FoldColumns
+            m rows; of each, at most 62 summaries a level are merged.
+
+        Raises
+        ------
+        InvalidArgument
+            When vectors are not there.
+        """
+        low, high = np.asarray(first, np.int64), np.asarray(behind, np.int64)
+        if len(low) and (low.min() < 0 or high.max() > len(self) or (low > high).any()):
+            raise InvalidArgument(f"cannot fold vectors: got others than 0 to {len(self)}")
+        owner = np.arange(len(low))
+        pieces: list[tuple[Int64Array, Int64Array, Int64Array, int, int]] = []
+        for level in range(len(self.levels)):
+            up, down = -(-low // _FAN), high // _FAN
+            deeper = (up < down) if level + 1 < len(self.levels) else np.zeros(len(low), np.bool_)
+            flat = ~deeper
+            pieces.append((owner[flat], low[flat], high[flat], level, 0))
+            owner, low, high, up, down = (x[deeper] for x in (owner, low, high, up, down))
+            pieces.append((owner, low, up * _FAN, level, level - _DEEPEST))
+            pieces.append((owner, down * _FAN, high, level, _DEEPEST - level))
+            low, high = up, down
+        return self._merged(pieces, len(np.asarray(first)))
+
+    def _merged(
+        self, pieces: list[tuple[Int64Array, Int64Array, Int64Array, int, int]], count: int
+    ) -> FoldColumns:
+        owner, begin, end = (np.concatenate([piece[i] for piece in pieces]) for i in range(3))
+        level = np.concatenate([np.full(len(piece[0]), piece[3]) for piece in pieces])
+        place = np.concatenate([np.full(len(piece[0]), piece[4]) for piece in pieces])
+        order = np.lexsort((place, owner))
+        owner, begin, end, level = owner[order], begin[order], end[order], level[order]
+        size = end - begin
+        group = np.repeat(owner, size)
+        row = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
+        starts = np.searchsorted(group, np.arange(count))
+        kind, source = self.levels[0].kind, np.repeat(level, size)
+        row += np.repeat(begin, size)
+        return FoldColumns.gather(kind, self.levels, source, row, starts)
 
 
 class PyramidBuilder:

@@ -17,7 +17,6 @@ from storage_engine.config import EngineConfig
 from storage_engine.errors import CorruptData, DataError, DiskError, UnsupportedFormat
 from storage_engine.filesystem import FileSystem
 from storage_engine.findings import Findings
-from storage_engine.fold import FoldColumns
 from storage_engine.sample import AnyArray
 from storage_engine.segment.layout import (
     EDGE_BYTES,
@@ -27,7 +26,7 @@ from storage_engine.segment.layout import (
     decode_edge,
 )
 from storage_engine.segment.open_files import OpenFiles
-from storage_engine.segment.pyramid import vector_rows
+from storage_engine.segment.pyramid import Pyramid, vector_rows
 from storage_engine.segment.pyramid_chunk import PyramidIdentity, decode_pyramid
 from storage_engine.segment.rebuild import rebuild_directory
 from storage_engine.shared_columns import ColumnPlace
@@ -72,7 +71,7 @@ class SegmentReader:
         self._directories: ByteCache[Directory] = ByteCache(config.directory_cache_bytes)
         self._blocks: ByteCache[Rows] = ByteCache(config.block_cache_bytes)
         self._owners: ByteCache[AnyArray] = ByteCache(config.block_cache_bytes // 4)
-        self._vectors: ByteCache[FoldColumns] = ByteCache(config.directory_cache_bytes)
+        self._vectors: ByteCache[Pyramid] = ByteCache(config.directory_cache_bytes)
         self._files = OpenFiles(fs, config.open_files_max)
         self._aside: set[int] = set()
         self._rebuilding = threading.Lock()
@@ -279,8 +278,8 @@ class SegmentReader:
             raise CorruptData(f"cannot read block: got a bad crc32c, at {at}", path=info.path)
         return data
 
-    def vectors(self, directory: Directory, stream: int) -> FoldColumns | None:
-        """States of the vectors of a stream, in the order of its runs; None where none are kept.
+    def vectors(self, directory: Directory, stream: int) -> Pyramid | None:
+        """Summaries of the vectors of a stream, in the order of its runs; None where none are kept.
 
         A damaged chunk is named in the findings; the vectors are then to be folded from the blocks.
         """
@@ -295,10 +294,10 @@ class SegmentReader:
             self._findings.add(directory.info.path, offset, str(error))
             return None
         if found is not None:
-            self._vectors.put(key, found, found.table.nbytes)
+            self._vectors.put(key, found, found.nbytes)
         return found
 
-    def load_vectors(self, directory: Directory, stream: int) -> FoldColumns | None:
+    def load_vectors(self, directory: Directory, stream: int) -> Pyramid | None:
         """As :meth:`vectors`, from disk, past the cache.
 
         Raises
@@ -329,7 +328,7 @@ class SegmentReader:
                 )
         except CorruptData as error:
             raise CorruptData(str(error), path=info.path, offset=offset) from error
-        return found
+        return Pyramid(found)
 
     def verify(self, infos: Mapping[int, SegmentInfo], progress: Callable[[int], None]) -> None:
         """Read every block of segments; damage lands in the findings.

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from storage_engine.checksum import crc32c
 from storage_engine.columns import Rows
 from storage_engine.config import EngineConfig
-from storage_engine.errors import CorruptData
+from storage_engine.errors import CorruptData, InvalidArgument
 from storage_engine.findings import Findings
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_state import CODE, EVERY_SUM, STATE, SUMS
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ColumnData, ValueType
-from storage_engine.segment.pyramid import same_states
+from storage_engine.segment.pyramid import Pyramid, same_states
 from storage_engine.segment.pyramid_chunk import PyramidIdentity, decode_pyramid, encode_pyramid
 from storage_engine.segment.reader import SegmentReader
 from storage_engine.segment.summary import run_states
@@ -186,7 +186,7 @@ def test_a_segment_keeps_the_vectors_of_its_deep_streams():
 
     assert reader.vectors(directory, 1) is None
     assert reader.vectors(directory, 3) is None
-    found = reader.vectors(directory, 2)
+    found = reader.vectors(directory, 2).levels[0]
     assert found.table["rows"].tolist() == ([1024] * 4 + [904]) * 2 + [1024, 1024, 297]
     time, value = expected[2]
     edges = np.array([0, 2**62], np.int64)
@@ -213,3 +213,27 @@ def test_a_damaged_chunk_is_named_and_the_rows_are_read():
     assert len(reader.block(directory, 0)) == 3000
     assert ["pyramid" in finding.what for finding in findings.list()] == [True]
     assert check_segment(fs, info.path).findings
+
+
+def test_any_range_of_vectors_is_folded_through_the_tree():
+    """To the bytes of a fold over the rows, with a few summaries merged."""
+    kind, time, value = plant(n=40_000)
+    value[17_000:17_040] = np.nan
+    tree = Pyramid(folded(kind, time, value, step=16))
+    rng = np.random.default_rng(5)
+    first = np.concatenate([[0, 0, 7, 31, 32, 2500], rng.integers(0, 2500, 200)])
+    behind = np.concatenate([[0, 2500, 7, 33, 1024, 2500], rng.integers(0, 2501, 200)])
+    first, behind = np.minimum(first, behind), np.maximum(first, behind)
+
+    found = tree.fold(first, behind)
+
+    assert len(tree.levels) == 3
+    for k, (low, high) in enumerate(zip(first.tolist(), behind.tolist(), strict=True)):
+        rows = slice(16 * low, 16 * high)
+        edges = np.array([0, 2**62], np.int64)
+        want = FoldColumns.fold(kind, time[rows], value[rows], None, None, edges)
+        assert found.table[k]["exact"] == want.table[0]["exact"]
+        assert same_states(FoldColumns(kind, found.table[k : k + 1]), want)
+    for low, high in ((-1, 2), (0, 2501), (3, 2)):
+        with pytest.raises(InvalidArgument):
+            tree.fold(np.array([low]), np.array([high]))
