@@ -15,6 +15,7 @@ from benchmarks.system import (
     bench_queries,
     bench_sizes,
     bench_speed,
+    bench_tags,
     bench_transfer,
 )
 
@@ -25,6 +26,7 @@ BENCHES = {
     "ingest": bench_ingest.run,
     "ack": bench_ack.run,
     "open": bench_open.run,
+    "tags": bench_tags.run,
     "backup": bench_backup.run,
     "http": bench_http.run,
     "memory": bench_memory.run,

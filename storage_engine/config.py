@@ -21,9 +21,14 @@ class EngineConfig:
     head_bytes_max : int
         Rows in memory that are not in segments yet. While a full head is being flushed a second
         one takes what arrives, so memory for heads is at most twice this.
+    head_rows_per_stream : int
+        With many streams a head takes so many rows of each before it is full: a segment with a
+        few rows per stream costs as much for its directory as for its rows.
+    head_bytes_most : int
+        Bound of what that makes of ``head_bytes_max``. The log may be longer by as much.
     open_heads_max : int
-        Full heads that opening a store leaves in memory for the first flush, so that it is open
-        soon; a log with more rows is flushed while it is read.
+        Full heads of ``head_bytes_max`` that opening a store leaves in memory for the first flush,
+        so that it is open soon; a log with more rows is flushed while it is read.
     wal_file_bytes : int
         Size of one log file.
     wal_bytes_max : int
@@ -70,6 +75,8 @@ class EngineConfig:
     """
 
     head_bytes_max: int = 64 * MEBIBYTE
+    head_rows_per_stream: int = 16
+    head_bytes_most: int = 512 * MEBIBYTE
     open_heads_max: int = 8
     wal_file_bytes: int = 64 * MEBIBYTE
     wal_bytes_max: int = 256 * MEBIBYTE

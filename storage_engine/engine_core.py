@@ -110,7 +110,9 @@ class EngineCore:
     def _make_room_at_open(self, rows: int, size_bytes: int) -> None:
         """Leave full heads to the first flush, or flush while replaying when there are many."""
         self._state.make_room(rows, size_bytes, frozen_max=_UNBOUNDED)
-        if len(self._state.frozen) > self._config.open_heads_max and not self._read_only:
+        held = sum(frozen.head.size_bytes for frozen in self._state.frozen)
+        most = self._config.open_heads_max * self._config.head_bytes_max
+        if held > most and not self._read_only:
             try:
                 self._flusher.flush_frozen()
             except DiskError:

@@ -97,10 +97,12 @@ class Flusher:
         state, head = self._state, self._state.front
         if state.frozen:
             return True
-        if head.size_bytes >= _FULL * self._config.head_bytes_max:
+        if head.size_bytes >= _FULL * head.bytes_max:
             return True
         # The log is kept for two generations, so each may have half of its bound.
-        if wal.size_bytes - self._wal_bytes > self._config.wal_bytes_max // 2:
+        wider = max(head.bytes_max - self._config.head_bytes_max, 0)
+        most = self._config.wal_bytes_max // 2 + wider
+        if wal.size_bytes - self._wal_bytes > most:
             return True
         oldest = head.oldest_ns
         age_ns = 0 if oldest is None else self._clock.now_ns() - oldest

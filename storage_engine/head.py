@@ -32,6 +32,7 @@ ROW_BYTES = 8 + 8 + 4 + 4 + 4 + 1
 _NOWHERE = 2**32 - 1
 _TEXT_BYTES = 120  # an interned string beside its characters: object, list and dict entries
 _EVENT_BYTES = 64
+_PASS_PIECES = 8
 _ONES = np.ones(4096, np.bool_)
 _ONES.setflags(write=False)
 
@@ -278,28 +279,47 @@ class Head:
             ends = np.cumsum(count[chosen], dtype=np.int64)
             begin = 0
             while begin < len(chosen):
-                done = int(ends[begin - 1]) if begin else 0
-                end = max(int(np.searchsorted(ends, done + wanted, "right")), begin + 1)
-                yield self._piece(chosen[begin:end], ValueType(value_type))
-                begin = end
+                # One pass over the head brings the rows of many pieces together.
+                end = _upto(ends, begin, _PASS_PIECES * wanted)
+                spread = self._spread(chosen[begin:end])
+                base = int(ends[begin - 1]) if begin else 0
+                while begin < end:
+                    stop = _upto(ends[:end], begin, wanted)
+                    rows = slice(
+                        int(ends[begin - 1]) - base if begin else 0, int(ends[stop - 1]) - base
+                    )
+                    yield self._piece(spread, rows, ValueType(value_type))
+                    begin = stop
 
-    def _piece(self, streams: UInt32Array, value_type: ValueType) -> tuple[UInt32Array, Rows]:
+    def _spread(self, streams: UInt32Array) -> Spread:
         counts = self._log.count[streams].astype(np.int64)
         rows = int(counts.sum())
         place = np.full(len(self._log.count), _NOWHERE, np.uint32)
         place[streams] = np.cumsum(counts) - counts
-        out = Spread(self._log, place, rows)
-        stream, time, stamp = out.stream, out.time, out.stamp
+        return Spread(self._log, place, rows)
+
+    def _piece(
+        self, spread: Spread, part: slice, value_type: ValueType
+    ) -> tuple[UInt32Array, Rows]:
+        stream, time, stamp = spread.stream[part], spread.time[part], spread.stamp[part]
         ahead = (stream[1:] == stream[:-1]) & (
             (time[1:] < time[:-1]) | ((time[1:] == time[:-1]) & (stamp[1:] < stamp[:-1]))
         )
-        columns = _Columns(time, stamp, out.quality, out.cell, out.missing)
+        columns = _Columns(
+            time, stamp, spread.quality[part], spread.cell[part], spread.missing[part]
+        )
         if not ahead.any():
             return stream, columns.rows(value_type, self.texts)
         where = np.flatnonzero(np.isin(stream, np.unique(stream[1:][ahead])))
-        order = np.arange(rows)
+        order = np.arange(len(stream))
         order[where] = where[np.lexsort((stamp[where], time[where], stream[where]))]
         return stream, columns.take(order).rows(value_type, self.texts)
+
+
+def _upto(ends: Int64Array, begin: int, rows: int) -> int:
+    """Behind the last stream from ``begin`` on with which there are at most so many rows."""
+    done = int(ends[begin - 1]) if begin else 0
+    return max(int(np.searchsorted(ends, done + rows, "right")), begin + 1)
 
 
 def _ones(rows: int) -> BoolArray:

@@ -13,7 +13,7 @@ from storage_engine.columns import STRINGS, Rows
 from storage_engine.config import BOUND_PRODUCERS_MAX, EngineConfig
 from storage_engine.errors import LimitExceeded
 from storage_engine.frame import FLAG_ONE_SHOT, ZERO_ID, Envelope, SlotKind
-from storage_engine.head import Captured, EventRows, Head, event_bytes
+from storage_engine.head import ROW_BYTES, Captured, EventRows, Head, event_bytes
 from storage_engine.newest import PRESENT, Newest
 from storage_engine.prepare import Prepared, stamped
 from storage_engine.producers import Bindings, Producers, ProducerState
@@ -157,12 +157,14 @@ class State:
         if len(self.frozen) >= frozen_max:
             raise LimitExceeded(
                 f"cannot append frame: got {rows} rows for a head of "
-                f"{self._config.head_bytes_max} bytes that is full, want the flush to catch up"
+                f"{self.front.bytes_max} bytes that is full, want the flush to catch up"
             )
         self.freeze(rows)
 
     def _new_front(self, rows: int) -> Head:
-        head = Head(self._config.head_bytes_max, rows, self.streams.id_end)
+        config, streams = self._config, self.streams.id_end
+        wanted = min(streams * config.head_rows_per_stream * ROW_BYTES, config.head_bytes_most)
+        head = Head(max(config.head_bytes_max, wanted), rows, streams)
         for stream_id, text in self.newest_texts().items():
             self.newest.cell[stream_id] = head.intern(text)
         return head

@@ -258,6 +258,28 @@ class StreamColumns(Mapping[int, StreamInfo]):
         self.end = max(self.end, int(ids.max(initial=0)) + 1)
 
 
+def directory_of(streams: Mapping[int, StreamInfo], ids: Sequence[int]) -> Table:
+    """Arrays of some streams as a segment's directory has them.
+
+    Parameters
+    ----------
+    streams : mapping of int to StreamInfo
+        At least those.
+    ids : sequence of int
+        Ascending.
+
+    Returns
+    -------
+    dict of str to array
+    """
+    if not isinstance(streams, StreamColumns):
+        held = StreamColumns()
+        for stream_id in ids:
+            held.put(streams[stream_id])
+        streams = held
+    return streams.directory(np.array(ids, np.intp))
+
+
 class UuidIndex:
     """Id of each uuid: sorted words for most of them, a dictionary for the newest.
 

@@ -111,9 +111,11 @@ def opening(base: Path, frames: int, rows: int, size: int) -> float:
         shutil.rmtree(home)
 
 
-def called(call: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run a function of this module in a process of its own."""
-    code = f"from benchmarks.system.bench_open import *; {call}"
+def called(
+    call: str, module: str = "benchmarks.system.bench_open"
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a function of a module in a process of its own."""
+    code = f"from {module} import *; {call}"
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
 
 

@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage_engine.config import EngineConfig
 from storage_engine.errors import InvalidArgument
 from storage_engine.head import ROW_BYTES, Head, SampleRows
+from storage_engine.head_memory import Region
 from storage_engine.head_rows import RowLog
 from storage_engine.head_spread import Spread
 from storage_engine.newest import Newest
 from storage_engine.sample import ColumnData, ValueType
+from storage_engine.state import State
 
 STREAMS = 6
 TYPES = np.array([0, 1, 1, 1, 1, 1, 1], np.uint8)
@@ -155,3 +158,31 @@ def test_the_row_log_checks_every_bound():
         Spread(log, np.arange(len(log.count), dtype=np.uint32), 1)
     with pytest.raises(InvalidArgument, match="want 1 to"):
         RowLog(0, 1)
+
+
+def test_a_head_is_as_large_as_its_streams_ask_for():
+    """Segments with a few rows per stream cost as much for the directory as for the rows."""
+    most = 100 * 16 * ROW_BYTES
+    config = EngineConfig(head_bytes_max=1000, head_rows_per_stream=16, head_bytes_most=most)
+    state = State(config)
+    for streams, expected in ((2, 1000), (20, 20 * 16 * ROW_BYTES), (500, most)):
+        state.streams.next_id = streams
+        state.freeze()
+
+        assert expected == state.front.bytes_max
+        assert state.front.has_room(expected // ROW_BYTES, 0)
+
+
+def test_memory_of_a_head_is_taken_once():
+    """A region is made by one call, and bytes stay while an array lies in them."""
+    region = Region(10_000, 8192)
+    with pytest.raises(MemoryError, match="once"):
+        region.__init__(10_000, 0)
+    with pytest.raises(MemoryError, match="want > 0"):
+        Region(0, 0)
+    held = np.frombuffer(region, np.uint8)
+    held[:] = 7
+    del region
+
+    assert held.all()
+    assert not np.frombuffer(Region(10_000, 8192), np.uint8)[8192:].any()
