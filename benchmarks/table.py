@@ -68,9 +68,10 @@ ENTRIES = (
     Entry("100 tags, 1 day, hours", "queries", (Want(50, "DuckDB"),)),
     Entry("1 tag, 1 year, 2,000 pixels", "queries", (Want(5), Want(50, "DuckDB"))),
     Entry("latest of 100,000 tags", "queries", (Want(20),)),
+    Entry("latest of 100,000 of a million tags", "tags", (Want(20),)),
     Entry("time-weighted average", "queries", (Want(1),)),
     Entry("time-weighted average of months", "queries", (Want(1),)),
-    Entry("memory of 1 M tags", "tags", (Want(3.0),)),
+    Entry("a million tags: resident", "tags", (Want(3000),)),
 )
 
 

@@ -22,10 +22,13 @@ INEXACT = {"VictoriaMetrics": 1e-9}
 
 
 def all_threads(rivals: dict[str, Hosted]) -> list[tuple[str, Hosted, int]]:
-    """Every rival with one thread and with all, under the names that the results have."""
+    """Rivals by the names that results have: with one thread and with all; servers with all."""
     found = []
     for name, one in rivals.items():
-        found += [(name, one, 1), (f"{name}, all cores", one, 0)]
+        if name not in SERVERS:
+            found.append((name, one, 1))
+        if name != "TsFile":  # it has one thread
+            found.append((f"{name}, all cores", one, 0))
     return found
 
 
@@ -48,8 +51,9 @@ def beside(
             continue
 
         def side(one: Hosted = one, count: int = count) -> float:
-            one.call("threads", count or host.all_cores())
-            one.call(what, *arguments)  # a pool of another size has to warm up
+            if one.name not in SERVERS:  # a pool of another size has to warm up
+                one.call("threads", count or host.all_cores())
+                one.call(what, *arguments)
             return one.call(what, *arguments)[0]
 
         sides[told] = side
