@@ -2,11 +2,12 @@
 
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from golden.story import Story, plain
+from golden.story import CONFIG, Story, plain
 
 from historian.collector.frames import FrameBuilder, Part
 from historian.collector.spool import Spool
@@ -184,7 +185,63 @@ def changes(story: Story) -> None:
     story.change(Verb.ERASE, 0, NOW + 2 * SECOND_NS, NOW + 4 * SECOND_NS)
 
 
-STORIES = {"types": types, "history": history, "changes": changes}
+def signals(rows: int, seed: int) -> dict[ValueType | str, list[Any]]:
+    """What a plant measures, in columns that each suit another codec."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(0, 0.02, rows))
+    held = np.maximum.accumulate(np.where(rng.random(rows) < 0.01, np.arange(rows), 0))
+    states = np.array(["RUN", "IDLE", "FAULT", "Wartung \xfc"], object)
+    return {
+        "process": np.round(walk + 70, 2).tolist(),
+        "transmitter": (np.rint(2000 + 300 * walk) * (10.0 / 4095.0)).tolist(),
+        "totaliser": np.round(np.cumsum(np.abs(rng.normal(0.01, 0.004, rows))) + 9e4, 3).tolist(),
+        "computed": (walk * 1.8 + 32 + rng.normal(0, 1e-3, rows)).tolist(),
+        "noise": rng.normal(0, 1, rows).tolist(),
+        "set point": (rng.integers(100, 900, rows)[held] / 10).tolist(),
+        "few": rng.choice([0.0, -0.0, math.pi, math.inf, NAN], rows).tolist(),
+        ValueType.FLOAT32: np.round(walk + 20, 1).astype(np.float32).tolist(),
+        ValueType.INT64: np.cumsum(rng.integers(0, 50, rows)).tolist(),
+        ValueType.UINT64: (rng.integers(0, 2**63, rows).astype(np.uint64) * 2).tolist(),
+        ValueType.BOOL: (np.cumsum(rng.random(rows) < 0.05) % 2 == 1).tolist(),
+        ValueType.SYMBOL: states[rng.integers(0, 4, rows)].tolist(),
+    }
+
+
+STRETCHES: list[tuple[int, int, int, tuple[ValueType | str, ...]]] = [
+    (NOW - 60 * DAY_NS, 1, 1040, ("process", "noise", ValueType.INT64)),
+    (NOW, 2, 100, ()),
+    (NOW + DAY_NS, 3, 1040, ("process",)),
+]
+
+
+def fast(story: Story) -> None:
+    """Fast tags of one scan: blocks of their own, shared columns, pyramids; old rows are cold."""
+    for slot, kind in enumerate(signals(1, 1)):
+        story.series(slot, kind if isinstance(kind, ValueType) else ValueType.FLOAT64)
+    for begin, seed, rows, chosen in STRETCHES:
+        rng = np.random.default_rng(seed)
+        at = (begin + np.arange(rows) * SECOND_NS + rng.integers(0, 4, rows) * 10**6).tolist()
+        quality = np.repeat(rng.choice([0, 0, 0, BAD, 0x4000_0000], rows // 20), 20).tolist()
+        gap = (rng.random(rows) < 0.02).tolist()
+        samples = [
+            SampleRow(
+                slot,
+                kind if isinstance(kind, ValueType) else ValueType.FLOAT64,
+                at[k],
+                None if gap[k] else value,
+                quality[k],
+            )
+            for slot, (kind, values) in enumerate(signals(rows, seed).items())
+            if not chosen or kind in chosen
+            for k, value in enumerate(values)
+        ]
+        story.bulk(samples)
+        story.wait(1)
+    story.engine.compact(lambda size_bytes: None)
+
+
+STORIES = {"types": types, "history": history, "changes": changes, "fast": fast}
+CONFIGS = {"fast": replace(CONFIG, block_rows=2048)}
 
 
 def spool(root: Path) -> list[list[Any]]:

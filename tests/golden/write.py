@@ -10,8 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from golden.stories import STORIES, spool
-from golden.story import Story
+from golden.stories import CONFIGS, STORIES, spool
+from golden.story import CONFIG, Story
 
 from storage_engine.filesystem import RealFileSystem
 
@@ -44,7 +44,7 @@ def write(target: Path) -> None:
     for name, tell in STORIES.items():
         root = target / name / "store"
         root.mkdir(parents=True)
-        story = Story(RealFileSystem(root))
+        story = Story(RealFileSystem(root), CONFIGS.get(name, CONFIG))
         tell(story)
         facts = {"lsns": (lsns := spread(story.lsns)), "streams": story.expected(lsns)}
         dump(target / name / "expected.json", facts)

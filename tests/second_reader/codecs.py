@@ -127,7 +127,7 @@ def read_table(data: bytes) -> dict[str, np.ndarray]:
         packing = part.number(1)
         length = 0
         if not (compact and packing == ZEROS):
-            rows, length = (_varint(part) if compact else part.number(8) for _ in range(2))
+            rows, length = (varint(part) if compact else part.number(8) for _ in range(2))
         entries.append((name, np.dtype(kind), packing, rows, length))
     table: dict[str, np.ndarray] = {}
     for name, dtype, packing, rows, length in entries:
@@ -141,7 +141,8 @@ def read_table(data: bytes) -> dict[str, np.ndarray]:
     return table
 
 
-def _varint(part: Cursor) -> int:
+def varint(part: Cursor) -> int:
+    """A number of 7 bits a byte, the lowest first."""
     number = shift = 0
     while True:
         byte = part.number(1)
@@ -167,7 +168,7 @@ def _unpacked(
         return stored
     part, value, out = Cursor(stored), 0, b""
     for _ in range(rows):
-        step = _varint(part)
+        step = varint(part)
         value += -((step + 1) // 2) if step % 2 else step // 2
         out += (value % (1 << 64)).to_bytes(8, "little")[: dtype.itemsize]
     return out

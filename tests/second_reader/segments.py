@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from second_reader.checksum import crc32c
 from second_reader.codecs import decode, read_table
-from second_reader.words import FIXED, Column, Cursor, DamagedError, NewerError, Row
+from second_reader.summaries import (
+    SUMMED,
+    VECTOR,
+    Told,
+    check_run,
+    check_vector,
+    read_pyramid,
+    told_of,
+)
+from second_reader.words import BYTES, FIXED, TEXT, Column, Cursor, DamagedError, NewerError, Row
 
 TIME, STAMP, QUALITY, EVENT_ID, DATA = range(5)
 SHARED = 16
@@ -119,7 +128,7 @@ class Segment:
         key = (block, role, index, validity)
         if key not in self._owned:
             owner = self.block(block).columns.get((role, index))
-            values = None if owner is None else owner.mask if validity else owner.values
+            values = None if owner is None else owner.valid if validity else owner.values
             if not isinstance(values, np.ndarray):
                 raise DamagedError(f"block {block} has no column {key}")
             self._owned[key] = values.astype("u1") if validity else values
@@ -164,10 +173,52 @@ class Segment:
             rows += count
             lsns += [int(stamp.min()) >> 1, int(stamp.max()) >> 1]
             times += [int(time[0]), int(time[-1])]
+        if "run_exact" in t:
+            self._check_values(blocks)
         want = {"rows": rows, "lsn_min": min(lsns), "lsn_max": max(lsns)}
         want |= {"first": min(times), "last": max(times)}
         if any(self.facts.get(k, v) != v for k, v in want.items()):
             raise DamagedError(f"facts of the segment: got {self.facts}, want {want}")
+
+    def _check_values(self, blocks: list[Block]) -> None:
+        """What version 2 says of values, in runs and in pyramids."""
+        t, cells = self.table, [_rows(block) for block in blocks]
+        vectors: dict[int, list[Told]] = {}
+        types: dict[int, int] = {}
+        for i, (stream, number, start, count) in enumerate(self.runs()):
+            held = blocks[number].columns
+            if (QUALITY, 0) not in held:
+                continue
+            value_type = types[stream] = held[DATA, 0].value_type
+            cuts = [start, *range(start - start % VECTOR + VECTOR, start + count, VECTOR)]
+            for first, end in zip(cuts, [*cuts[1:], start + count], strict=True):
+                part = _told(value_type, cells[number][first:end], summed=count >= SUMMED)
+                vectors.setdefault(stream, []).append(part)
+            run = cells[number][start : start + count]
+            check_run(t, i, _told(value_type, run, summed=count >= SUMMED))
+        names = ("stream_id", "stream_pyramid_offset", "stream_pyramid_length")
+        for stream, offset, length in zip(*(t[k].tolist() for k in names), strict=True):
+            if not length:
+                continue
+            identity = self.incarnation + self.segment_id.to_bytes(8, "little")
+            identity += stream.to_bytes(4, "little")
+            value_type, found = read_pyramid(self.data[offset : offset + length], identity)
+            want = vectors[stream]
+            kinds = {TEXT: TEXT, BYTES: TEXT}
+            if kinds.get(types[stream], types[stream]) != value_type or len(found) != len(want):
+                raise DamagedError(f"pyramid of stream {stream}")
+            for i, (got, one) in enumerate(zip(found, want, strict=True)):
+                check_vector(got, one, f"vector {i} of stream {stream}")
+
+
+def _told(value_type: int, rows: list[Row], *, summed: bool) -> Told:
+    return told_of(
+        value_type,
+        [row.time for row in rows],
+        [row.cells[0] for row in rows],
+        [row.quality for row in rows],
+        summed=summed,
+    )
 
 
 def segment_rows(
