@@ -39,24 +39,25 @@ static void LH_T(lh_unpack_some)(const uint8_t *in, int64_t m, unsigned width, u
         LH_T(lh_stream_read)(in, m, width, base, out);
 }
 
-/* x = x * gcd + add. Factors below 2^32 are one instruction of every target. */
-static void LH_T(lh_affine)(uint64_t *x, int64_t m, unsigned width, uint64_t gcd, uint64_t add)
+/* x = x * gcd + add + i * rise. Factors below 2^32 are one instruction of every target. */
+static void LH_T(lh_affine)(uint64_t *x, int64_t m, unsigned width, uint64_t gcd, uint64_t add,
+                            uint64_t rise)
 {
     if (width <= 32 && gcd >> 32 == 0)
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++, add += rise)
             x[i] = (x[i] & 0xFFFFFFFF) * gcd + add;
     else
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++, add += rise)
             x[i] = x[i] * gcd + add;
 }
 
-/* The residuals of a vector, each times gcd, plus add. */
+/* The residuals of a vector, each times gcd, plus add + i * rise; rise is 0 where gcd is 1. */
 static int LH_T(lh_residuals)(const lh_packed_vector *v, int64_t m, uint64_t gcd, uint64_t add,
-                              uint64_t *out)
+                              uint64_t rise, uint64_t *out)
 {
     LH_T(lh_unpack_some)(v->payload, m, v->width, gcd == 1 ? add : 0, out);
     if (gcd != 1)
-        LH_T(lh_affine)(out, m, v->width, gcd, add);
+        LH_T(lh_affine)(out, m, v->width, gcd, add, rise);
     if (v->patches == 0)
         return LH_OK;
     uint64_t places[LH_PATCHES_MAX], highs[LH_PATCHES_MAX];
@@ -101,10 +102,12 @@ static int LH_T(lh_packed_vector)(const uint8_t *p, const uint8_t *end, int64_t 
         return error;
     const uint64_t start = c->anchor + c->gcd * v.base;
     const int sums = v.mode == LH_DELTA || v.mode == LH_DELTA2;
-    error = LH_T(lh_residuals)(&v, m, c->gcd, sums ? c->gcd * v.step : start, out);
+    const uint64_t add = sums ? c->gcd * v.step : start;
+    const int level = v.mode == LH_LINE && v.shift == 0 && c->gcd != 1;
+    error = LH_T(lh_residuals)(&v, m, c->gcd, add, level ? v.slope * c->gcd : 0, out);
     if (error)
         return error;
-    if (v.mode == LH_LINE)
+    if (v.mode == LH_LINE && !level)
         LH_T(lh_add_line)(out, m, v.slope, v.shift, c->gcd);
     if (v.mode == LH_DELTA2) {
         out[0] = 0;
