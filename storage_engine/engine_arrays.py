@@ -112,7 +112,7 @@ class ArraySide(ReadSide):
         """
         times = edges_of(edges)
         stop = Stop() if stop is None else stop
-        Windows(times, stop, brief)  # refuses edges that are none
+        own = [Windows(times, stop, brief)]  # refuses edges that are none
         with self._lock:  # one moment for all
             views = [self._view(series_id, SlotKind.SERIES) for series_id in series_ids]
         window = Window(int(times[0]), int(times[-1]), known_at_lsn)
@@ -124,5 +124,12 @@ class ArraySide(ReadSide):
         folding = Folding(
             self._packed, infos, views, window, read_rows, stop, edges=times, brief=brief
         )
-        self._threads.spread(len(views), lambda: Windows(times, stop, brief), folding.fold)
+
+        def windows() -> Windows:
+            try:
+                return own.pop()
+            except IndexError:
+                return Windows(times, stop, brief)
+
+        self._threads.spread(len(views), windows, folding.fold)
         return folding.done()

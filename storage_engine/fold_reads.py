@@ -11,11 +11,12 @@ from storage_engine.blocks import STOPPED, Stop
 from storage_engine.columns import STRINGS
 from storage_engine.errors import LimitExceeded
 from storage_engine.fold import FoldColumns
-from storage_engine.fold_state import CODE, FOLD_TYPES, STATE
+from storage_engine.fold_state import FOLD_TYPES, STATE
 from storage_engine.packed_runs import PackedBlocks
 from storage_engine.reads import Window
-from storage_engine.sample import AnyArray, Damage, Int64Array, SampleColumns, ValueType
+from storage_engine.sample import Damage, Int64Array, SampleColumns
 from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.summary import fold_cells
 from storage_engine.state import View
 from storage_engine.stretches import Stretches, find_stretches
 
@@ -36,8 +37,6 @@ class Folded:
         One per value type, w states per series of it.
     place : tuple of (int, int)
         Per series as asked for: which of the columns, and its first state there.
-    texts : tuple of tuple of str
-        Per series: the symbols that its codes stand for; empty for numbers.
     damage : tuple of Damage
         What could not be read; empty when the answer is whole.
     """
@@ -45,7 +44,6 @@ class Folded:
     edges: Int64Array
     columns: tuple[FoldColumns, ...]
     place: tuple[tuple[int, int], ...]
-    texts: tuple[tuple[str, ...], ...]
     damage: tuple[Damage, ...] = ()
 
     def table(self, series: int) -> npt.NDArray[np.void]:
@@ -110,7 +108,6 @@ class Folding:
     brief: bool
     columns: list[FoldColumns] = field(default_factory=list)
     place: list[tuple[int, int]] = field(default_factory=list)
-    texts: dict[int, dict[str, int]] = field(default_factory=dict)
     damage: dict[Damage, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,9 +128,8 @@ class Folding:
 
     def done(self) -> Folded:
         """What was folded."""
-        texts = tuple(tuple(self.texts.get(i, ())) for i in range(len(self.views)))
         columns, place = tuple(self.columns), tuple(self.place)
-        return Folded(self.edges, columns, place, texts, tuple(self.damage))
+        return Folded(self.edges, columns, place, tuple(self.damage))
 
     def fold(self, series: int, windows: Windows) -> None:
         """Fold one series.
@@ -183,27 +179,13 @@ class Folding:
         return got
 
     def _add_rows(self, series: int, windows: Windows, window: Window) -> int:
-        view = self.views[series]
-        rows = self.read_rows(view, window)
+        rows = self.read_rows(self.views[series], window)
         for one in rows.damage:
             self.damage[one] = None
-        valid = rows.value.valid
-        time = np.ascontiguousarray(rows.timestamp_ns)
+        valid, cells = rows.value.valid, fold_cells(rows.value)
         return windows.rows(
-            time,
-            self._memory(series, view.info.value_type, rows),
+            np.ascontiguousarray(rows.timestamp_ns),
+            None if cells is None else cells.view(np.uint8),
             np.ascontiguousarray(rows.quality),
             None if valid is None else np.ascontiguousarray(valid).view(np.uint8),
         )
-
-    def _memory(
-        self, series: int, value_type: ValueType, rows: SampleColumns
-    ) -> npt.NDArray[np.uint8] | None:
-        values: AnyArray = rows.value.value
-        if value_type in STRINGS:
-            if FOLD_TYPES[value_type] != CODE:
-                return None
-            known = self.texts.setdefault(series, {})
-            codes = (known.setdefault(text, len(known)) for text in values.tolist())
-            values = np.fromiter(codes, np.uint64, len(values))
-        return np.ascontiguousarray(values).view(np.uint8)

@@ -6,6 +6,7 @@ kernels cannot decode is decoded in Python once and kept plain.
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from storage_engine.errors import CorruptData, DiskError
 from storage_engine.sample import DTYPES, AnyArray, BoolArray, Int64Array, UInt64Array, ValueType
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory, SegmentReader
+from storage_engine.segment.summary import VECTOR_ROWS, run_states
 from storage_engine.table import Table
 
 _PLACES = ("time", "value", "quality", "valid")
@@ -73,13 +75,15 @@ class PackedRuns:
     stamp_max : uint64, shape (r,)
     plain : bool
         All runs rise and none overlaps another.
+    summarised : bool
+        ``runs`` name their summaries, as far as the segment has some.
     size_bytes : int
         Memory held, packed blocks included.
     """
 
     __slots__ = (
         *("_blocks", "_kept", "_lock", "directory", "first", "last", "plain", "runs"),
-        *("size_bytes", "stamp_max", "where"),
+        *("size_bytes", "stamp_max", "summarised", "where"),
     )
 
     def __init__(self, directory: Directory, stream_id: int) -> None:
@@ -98,6 +102,7 @@ class PackedRuns:
         runs["flags"] = np.where(rising, RISING, 0) | np.where(apart, ALONE, 0)
         self.plain = bool((rising & apart).all())
         self.runs: RunArray = runs
+        self.summarised = False
         self._kept: list[object] = []
         self._lock = threading.Lock()
         self.size_bytes = _BESIDE_BYTES + runs.nbytes + 24 * len(runs)
@@ -107,8 +112,37 @@ class PackedRuns:
 
     def cut(self, start_ns: int, end_ns: int) -> slice:
         """Runs that touch start <= time < end, of plain ones."""
-        begin = int(self.last.searchsorted(start_ns, "left"))
-        return slice(begin, max(begin, int(self.first.searchsorted(end_ns, "left"))))
+        # Not by numpy, which gives up the GIL for a search: many threads would wait for it.
+        begin = bisect_left(self.last, start_ns)
+        return slice(begin, max(begin, bisect_left(self.first, end_ns)))
+
+    def summarise(self, reader: SegmentReader, stream_id: int) -> None:
+        """Let runs name the summaries of their rows and of their vectors.
+
+        Parameters
+        ----------
+        reader : SegmentReader
+        stream_id : int
+        """
+        states = run_states(self.directory.table, self.where)
+        vectors = None if states is None else reader.vectors(self.directory, stream_id)
+        with self._lock:
+            if self.summarised or states is None:
+                self.summarised = True
+                return
+            runs = self.runs.copy()
+            runs["state"] = _addresses(states, np.arange(len(runs)))
+            self._kept.append(states)
+            self.size_bytes += states.nbytes
+            if vectors is not None:
+                start, end = runs["start"].astype(np.int64), runs["start"] + runs["rows"]
+                count = (end - 1) // VECTOR_ROWS - start // VECTOR_ROWS + 1
+                lowest = vectors.levels[0]
+                runs["vectors"] = _addresses(lowest.table, np.cumsum(count) - count)
+                self._kept.append(lowest)
+                self.size_bytes += lowest.table.nbytes
+            self.runs = runs
+            self.summarised = True
 
     def load(self, packed: "PackedBlocks", value_type: ValueType, wanted: Sequence[int]) -> bool:
         """Have the columns of these runs in memory.
@@ -167,6 +201,11 @@ class PackedRuns:
         return True
 
 
+def _addresses(states: npt.NDArray[np.void], index: Int64Array) -> UInt64Array:
+    begin = states.__array_interface__["data"][0]
+    return np.uint64(begin) + index.astype(np.uint64) * np.uint64(states.itemsize)
+
+
 class PackedBlocks:
     """Packed runs and packed blocks of a store, in two bounded caches. Safe for many threads.
 
@@ -184,7 +223,9 @@ class PackedBlocks:
         self._shared: ByteCache[bytes] = ByteCache(bytes_max // 8)
         self._lowest: ByteCache[npt.NDArray[np.uint32]] = ByteCache(4 << 20)
 
-    def runs(self, info: SegmentInfo, stream_id: int) -> PackedRuns | None:
+    def runs(
+        self, info: SegmentInfo, stream_id: int, *, summaries: bool = False
+    ) -> PackedRuns | None:
         """Runs of a stream in a segment; None when only the ordinary way can read that one."""
         found = self._runs.get((info.id, stream_id))
         if found is None:
@@ -192,6 +233,11 @@ class PackedBlocks:
             if directory is None:
                 return None
             found = PackedRuns(directory, stream_id)
+            if summaries:
+                found.summarise(self._reader, stream_id)
+            self._runs.put((info.id, stream_id), found, found.size_bytes)
+        elif summaries and not found.summarised:
+            found.summarise(self._reader, stream_id)
             self._runs.put((info.id, stream_id), found, found.size_bytes)
         return found
 

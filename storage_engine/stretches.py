@@ -71,7 +71,7 @@ def find_stretches(
         Ascending, without a count.
     wanted : callable, optional
         Which runs are decoded, of those that touch the window; all by default. Their blocks are
-        in memory afterwards.
+        in memory afterwards. When it is given, runs name their summaries.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def find_stretches(
     held: list[PackedRuns] = []
     info, start_ns, end_ns = view.info, window.start_ns, window.end_ns
     for segment in infos:
-        found = packed.runs(segment, info.id)
+        found = packed.runs(segment, info.id, summaries=wanted is not None)
         if found is None:
             return None
         if len(found):

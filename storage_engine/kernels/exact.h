@@ -190,6 +190,25 @@ static inline double lh_exact_round(lh_exact *a) {
     return negative ? -found : found;
 }
 
+/* The expansion of up to four carried limbs by 128-bit integers; -1 when it is not one of these. */
+static inline int lh_exact_expand_short(const lh_exact *a, double out[3]) {
+    const int bit = 32 * a->low - LH_EXACT_BIAS;
+    const int64_t top = a->limb[a->high - 1];
+    if (a->high - a->low > 4 || bit < -900 || bit > 800) return -1;
+    if (a->high - a->low == 4 && (top >= INT64_C(1) << 30 || top <= -(INT64_C(1) << 30))) return -1;
+    const uint64_t power = (uint64_t)(1023 + bit) << 52;
+    double scale;
+    memcpy(&scale, &power, 8);
+    __int128 rest = 0;
+    for (int32_t i = a->high - 1; i >= a->low; i--) rest = rest * (INT64_C(1) << 32) + a->limb[i];
+    for (int k = 0; k < 3 && rest; k++) {
+        const double rounded = (double)rest;
+        rest -= (__int128)rounded;
+        out[k] = rounded * scale; /* a power of two, far from either end: exact */
+    }
+    return rest == 0;
+}
+
 /* The sum as an expansion; returns 1 when three doubles are all of it. The accumulator keeps it. */
 static inline int lh_exact_expand(lh_exact *a, double out[3]) {
     lh_exact rest;
@@ -200,6 +219,8 @@ static inline int lh_exact_expand(lh_exact *a, double out[3]) {
     }
     lh_exact_carry(a);
     if (a->low == a->high) return 1;
+    const int found = lh_exact_expand_short(a, out);
+    if (found >= 0) return found;
     rest.low = a->low, rest.high = a->high;
     rest.adds = rest.special = 0;
     memcpy(rest.limb + a->low, a->limb + a->low, (size_t)(a->high - a->low) * 8);

@@ -11,7 +11,6 @@ from hypothesis.stateful import invariant
 
 from storage_engine.blocks import Stop
 from storage_engine.changes import Change, Verb
-from storage_engine.columns import STRINGS
 from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_reads import Folded
@@ -19,6 +18,7 @@ from storage_engine.fold_state import FOLD_TYPES, RESULTS
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, SampleColumns, ValueType
+from storage_engine.segment.summary import fold_cells
 from storage_engine.testing import DAY_NS, SECOND_NS, Producer, SampleRow, SetClock
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,15 +30,12 @@ def plain(
     rows: SampleColumns, value_type: ValueType, edges: np.ndarray, brief=False
 ) -> FoldColumns:
     """The fold over the rows of a read."""
-    values = rows.value.value
-    if value_type in STRINGS:
-        known: dict[str, int] = {}
-        values = np.array([known.setdefault(text, len(known)) for text in values], np.uint64)
+    values = fold_cells(rows.value)
     valid = rows.value.valid
     return FoldColumns.fold(
         FOLD_TYPES[value_type],
         np.ascontiguousarray(rows.timestamp_ns),
-        np.ascontiguousarray(values),
+        values,
         np.ascontiguousarray(rows.quality),
         None if valid is None else np.ascontiguousarray(valid),
         edges,
