@@ -1,6 +1,5 @@
 """Limits and sizes of the engine, each with its unit in its name."""
 
-import os
 from dataclasses import dataclass
 
 from storage_engine.errors import InvalidArgument
@@ -9,7 +8,13 @@ MEBIBYTE = 1 << 20
 
 # Producers whose slot bindings are remembered; those that sent longest ago go first.
 BOUND_PRODUCERS_MAX = 4096
-_MAY_BE_ZERO = {"free_bytes_min", "flush_age_s", "record_time_step_ms", "cold_age_days"}
+_MAY_BE_ZERO = {
+    "free_bytes_min",
+    "flush_age_s",
+    "record_time_step_ms",
+    "cold_age_days",
+    "read_threads",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class EngineConfig:
     packed_cache_bytes : int
         Packed blocks kept for reads into arrays and for folds.
     read_threads : int
-        Threads that one fold of many series is spread over.
+        Threads that one fold of many series is spread over; 0 for one per core.
     directory_cache_bytes : int
         Segment directories kept for reads.
     open_files_max : int
@@ -87,7 +92,7 @@ class EngineConfig:
     one_shot_producers_max: int = 65_536
     block_cache_bytes: int = 24 * MEBIBYTE
     packed_cache_bytes: int = 128 * MEBIBYTE
-    read_threads: int = os.cpu_count() or 1
+    read_threads: int = 0
     directory_cache_bytes: int = 24 * MEBIBYTE
     open_files_max: int = 128
     record_time_step_ms: int = 100

@@ -1,6 +1,7 @@
 """A few threads that share the series of one read among them; the kernels run without the GIL."""
 
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,11 +17,11 @@ class ReadThreads:
     Parameters
     ----------
     count : int
-        Threads that work on one call, the caller's own included.
+        Threads that work on one call, the caller's own included; 0 for one per core.
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self._count = count or os.cpu_count() or 1
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 

@@ -2,7 +2,7 @@
  *
  * The three structs are those of https://arrow.apache.org/docs/format/CDataInterface.html and
  * CStreamInterface.html, version 1, whose layout never changes. Every struct owns what it needs, so
- * that a consumer may move a child out. `drop` gives back one reference to the owner of the buffers.
+ * that a consumer may move a child out. `drop` gives back a reference to the owner of the buffers.
  */
 #ifndef LH_ARROW_H
 #define LH_ARROW_H

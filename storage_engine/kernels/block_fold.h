@@ -107,7 +107,9 @@ static inline int lh_windows_vector(
     if (w->time[count - 1] >= end) high = lh_lower_bound(w->time, count, end);
     if (low >= high) return 0;
     got = lh_place_rows(&run->value, n, begin, count, w->value, scratch);
-    if (got >= 0 && graded) got = lh_place_rows(&run->quality, n, begin, count, w->quality, scratch);
+    if (got >= 0 && graded) {
+        got = lh_place_rows(&run->quality, n, begin, count, w->quality, scratch);
+    }
     if (got >= 0 && masked) got = lh_place_rows(&run->valid, n, begin, count, w->valid, scratch);
     return got < 0 ? got : lh_windows_rows(w, &rows, low, high);
 }
