@@ -1,20 +1,10 @@
 """Door to kernels/fold.h: exact summaries of windows of rows, and their algebra."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from storage_engine.kernels.fold cimport (
-    LH_BRIEF,
-    LH_EVERY,
-    lh_fold_begin,
-    lh_fold_columns,
-    lh_fold_finish,
-    lh_fold_free,
-    lh_fold_join,
-    lh_fold_known,
-    lh_fold_places,
-    lh_fold_result,
-    lh_fold_state,
-    lh_folder,
+    LH_BRIEF, LH_EVERY, lh_fold_begin, lh_fold_columns, lh_fold_finish, lh_fold_free, lh_fold_join,
+    lh_fold_known, lh_fold_places, lh_fold_result, lh_fold_state, lh_folder,
 )
 
 import numpy as np
@@ -51,6 +41,9 @@ cdef class FoldColumns:
 
     def __len__(self):
         return self.n
+
+    cdef uint64_t address(self):
+        return <uint64_t> self.states
 
     @staticmethod
     def fold(
@@ -106,20 +99,26 @@ cdef class FoldColumns:
         state that has rows knows it.
         """
         cdef int64_t n = row.shape[0], m = starts.shape[0], k, i, end
+        cdef int failed = 0
         cdef lh_folder f
-        cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE)), part
-        if source.shape[0] != n or np.any(np.diff(np.asarray(starts), append=n, prepend=0) < 0):
-            raise InvalidArgument(f"cannot merge {n} fold states: got starts or sources beyond")
-        for k in range(m):
-            lh_fold_begin(&f, kind, LH_EVERY)
-            end = starts[k + 1] if k + 1 < m else n
-            for i in range(starts[k], end):
-                part = sources[source[i]]
-                if part.kind != kind or not 0 <= row[i] < part.n:
-                    raise InvalidArgument(f"cannot merge fold states: got row {row[i]}")
-                lh_fold_join(&f, &part.states[row[i]])
-            if lh_fold_finish(&f, &out.states[k]):
-                raise MemoryError
+        cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE))
+        held = np.array([len(part) for part in sources], np.int64)
+        if source.shape[0] != n or np.any(np.diff(np.asarray(starts), append=n, prepend=0) < 0) or (
+                any((<FoldColumns?> part).kind != kind for part in sources)) or (n and (
+                np.min(source) < 0 or np.max(source) >= len(held) or np.min(row) < 0 or
+                np.any(row >= held[np.asarray(source)]))):
+            raise InvalidArgument(f"cannot merge {n} fold states: got ones that are not there")
+        places = [(<FoldColumns> part).address() for part in sources]
+        cdef uint64_t[::1] base = np.array(places, np.uint64)
+        with nogil:
+            for k in range(m):
+                lh_fold_begin(&f, kind, LH_EVERY)
+                end = starts[k + 1] if k + 1 < m else n
+                for i in range(starts[k], end):
+                    lh_fold_join(&f, <lh_fold_state *> base[source[i]] + row[i])
+                failed |= lh_fold_finish(&f, &out.states[k])
+        if failed:
+            raise MemoryError
         return out
 
     def merge(self, starts):

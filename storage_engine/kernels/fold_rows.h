@@ -129,7 +129,9 @@ static inline int64_t lh_fold_stretch(
             if (n >= LH_LANE_ROWS_MIN) return lh_fold_stretch(f, c, first, n, room);
         } else {
             const double largest = fmax(-range.minimum, range.maximum);
-            if (range.minimum == range.maximum) {
+            if (f->known == 0) {
+                done = 1;
+            } else if (range.minimum == range.maximum) {
                 done = lh_fold_constant(f, time, range.minimum, n);
             } else if (f->known == LH_BRIEF) {
                 done = lh_fold_plain(f, v, n, largest);

@@ -191,9 +191,12 @@ def _words(
 def _lowest_bit(low: npt.NDArray[np.int32], high: npt.NDArray[np.int32]) -> int:
     """Bit from which the words hold as many sums as can be."""
     low, high = low[low <= _BIT_MAX], high[low <= _BIT_MAX]
-    tried = np.unique(low)
-    if len(tried) == 0:
+    if len(low) == 0:
         return _BIT_MAX
+    least = int(low.min())
+    if int(high.max()) - least < _WORD_BITS:
+        return least
+    tried = np.unique(low)
     held = [int(((low >= bit) & (high - bit < _WORD_BITS)).sum()) for bit in tried[:64].tolist()]
     return int(tried[int(np.argmax(held))])
 
