@@ -64,3 +64,11 @@ def test_dependencies_are_imported():
     for line in PROJECT["project"]["dependencies"]:
         name = line.split(">")[0].split(";")[0].strip().replace("-", "_")
         assert name in needed_by_uvicorn or name in text, line
+
+
+def test_compiled_rooms_travel_in_the_source_distribution():
+    """Setuptools packs neither .pyx nor their .pxd on its own: it would build without a room."""
+    included = (ROOT / "MANIFEST.in").read_text().splitlines()
+    for top in FIVE:
+        kinds = {p.suffix for s in ("pyx", "pxd", "h") for p in (ROOT / top).rglob(f"*.{s}")}
+        assert not kinds or f"recursive-include {top} *.pyx *.pxd *.h" in included, top
