@@ -178,7 +178,7 @@ def test_facts_that_lie_are_found(name):
 
     def lie(values):
         facts = read_json({"facts": values}, "facts", at="x")
-        facts[name] = "1999" if name == "partition" else facts[name] + 1
+        facts[name] = "1999" if name == "partition" else facts.get(name, 0) + 1
         return json_column(facts)
 
     forge(fs, path, facts=lie)
