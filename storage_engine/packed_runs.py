@@ -15,10 +15,12 @@ import numpy.typing as npt
 from storage_engine.blocks import ALONE, LOADED, RISING, RUN_BYTES, load_run
 from storage_engine.cache import ByteCache
 from storage_engine.errors import CorruptData, DiskError
+from storage_engine.packed_owners import owned_column
 from storage_engine.sample import DTYPES, AnyArray, BoolArray, Int64Array, UInt64Array, ValueType
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.reader import Directory, SegmentReader
 from storage_engine.segment.summary import VECTOR_ROWS, run_states
+from storage_engine.shared_columns import SHARED, read_reference
 from storage_engine.table import Table
 
 _PLACES = ("time", "value", "quality", "valid")
@@ -37,6 +39,7 @@ RUN = np.dtype(
 )
 assert RUN.itemsize == RUN_BYTES, "a run is what kernels/block.h says"
 _RAW = 1  # codec
+_SHARERS = 16  # about so many streams have a column that one owns
 _BESIDE_BYTES = 512  # a stream's part of the cache, beside its arrays
 RunArray = npt.NDArray[np.void]
 
@@ -177,28 +180,31 @@ class PackedRuns:
                 undone = load_run(runs, place, data, int(value_type), item)
             except CorruptData:
                 return False
-            if undone:
-                arrays = packed.decoded(self.directory, number)
-                if arrays is None:
+            for name in undone:
+                found = packed.elsewhere(self.directory, number, runs[place], name, data)
+                if found is None:
                     return False
-                for name in undone:
-                    values = np.ascontiguousarray(arrays[name])
-                    kept.append(values)
-                    size += values.nbytes
-                    runs[f"{name}_body"][place] = values.__array_interface__["data"][0]
-                    runs[f"{name}_size"][place] = values.nbytes
-                    runs[f"{name}_codec"][place] = _RAW
+                held, at, codec, length = found
+                kept.append(held)
+                size += length // (_SHARERS if codec != _RAW else 1)
+                runs[f"{name}_body"][place], runs[f"{name}_codec"][place] = at, codec
+                runs[f"{name}_size"][place] = length
             runs["flags"][place] |= LOADED
         with self._lock:
-            held = self.runs
-            done = np.flatnonzero((runs["flags"] & ~held["flags"] & LOADED).astype(np.bool_))
+            now = self.runs
+            done = np.flatnonzero((runs["flags"] & ~now["flags"] & LOADED).astype(np.bool_))
             if len(done):
-                joined = held.copy()
+                joined = now.copy()
                 joined[done] = runs[done]
                 self._kept += kept
                 self.size_bytes += size
                 self.runs = joined
         return True
+
+
+def _address(data: bytes) -> int:
+    begin: int = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+    return begin
 
 
 def _addresses(states: npt.NDArray[np.void], index: Int64Array) -> UInt64Array:
@@ -264,7 +270,50 @@ class PackedBlocks:
                 self._shared.put(key, data, len(data))
         return data
 
-    def decoded(self, directory: Directory, number: int) -> dict[str, AnyArray] | None:
+    def elsewhere(
+        self, directory: Directory, number: int, run: np.void, name: str, data: bytes
+    ) -> tuple[object, int, int, int] | None:
+        """Find a column that does not lie in its block as the kernels know it.
+
+        One that another block owns is taken from there, packed; any other is decoded in Python.
+
+        Parameters
+        ----------
+        directory : Directory
+        number : int
+            Of the block.
+        run : RUN
+            Set from the block.
+        name : str
+        data : bytes
+            Of the block.
+
+        Returns
+        -------
+        held : object
+            Keeps the bytes.
+        address, codec, size : int
+            None instead of the four for damage.
+        """
+        item = int(run[f"{name}_item"])
+        if run[f"{name}_codec"] == SHARED:
+            offset, size = int(run[f"{name}_body"]) - _address(data), int(run[f"{name}_size"])
+            place, crc = read_reference(data[offset : offset + size], mask=name == "valid")
+            owner = (
+                self.block(directory, place.block, shared=True) if place.block < number else None
+            )
+            rows = int(run["block_rows"])
+            found = owner and owned_column(owner, place, crc=crc, rows=rows, item=item)
+            if owner and found:
+                codec, offset, size = found
+                return owner, _address(owner) + offset, codec, size
+        arrays = self._decoded(directory, number)
+        if arrays is None:
+            return None
+        values = np.ascontiguousarray(arrays[name])
+        return values, values.__array_interface__["data"][0], _RAW, values.nbytes
+
+    def _decoded(self, directory: Directory, number: int) -> dict[str, AnyArray] | None:
         """Columns of a block of a series decoded in Python, or None."""
         rows = self._reader.block(directory, number)
         if rows is None or rows.quality is None:

@@ -182,6 +182,32 @@ def test_memory_of_an_earlier_answer_is_taken_again():
     engine.close()
 
 
+def test_tags_of_one_scan_share_their_times():
+    """A column that another block owns is read from there, packed; damage there is named."""
+    fs = RecordingFileSystem()
+    engine, made = opened(fs, block_rows=2000)
+    rng = np.random.default_rng(2)
+    time = minutes(5000) + rng.integers(0, 9_000_000_000, 5000)
+    kinds = [ValueType.FLOAT64, ValueType.INT64, ValueType.FLOAT32]
+    engine.bulk_import("a", 1, [rows_of(kind, made[kind], time, rng) for kind in kinds])
+    for kind in kinds:
+        same(engine.read_arrays(made[kind], *WHOLE), engine.read(made[kind], *WHOLE))
+    held = [entry[0] for entry in engine._packed._runs._entries.values()]
+    places = {int(one.runs["time_body"][0]) for one in held}
+    assert len(places) == 2, "the owner reads its own block, the others take it from one place"
+    info = max(engine._state.segments, key=lambda one: one.rows)
+    table = engine._reader.directory(info).table
+    at = int(table["block_offset"][0]) + 500
+    file = fs.open_write(info.path)
+    file.write_at(at, bytes([file.read_at(at, 1)[0] ^ 16]))
+    engine.verify()
+    for kind in kinds:
+        found = engine.read_arrays(made[kind], *WHOLE)
+        assert found.damage
+        same(found, engine.read(made[kind], *WHOLE))
+    engine.close()
+
+
 def test_damage_is_named_and_the_rest_is_read():
     """A flipped bit in a block that was not read before."""
     fs = RecordingFileSystem()
