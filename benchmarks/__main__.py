@@ -47,17 +47,18 @@ def main() -> None:
     if arguments.names == ["table"]:
         table.write(table.newest())
         return
-    figures: list[harness.Figure] = []
+    size = "small" if arguments.small else "large"
+    path = None
     for name in arguments.names or BENCHES:
         for figure in BENCHES[name](arguments.small) if name in BENCHES else ():
             print(figure.line(), flush=True)
-            figures.append(figure)
+            notes = {"rivals": host.versions, "left out": host.skipped}
+            path = harness.save([figure], size, notes=notes)
     for name, why in host.skipped.items():
         print(f"left out: {name}: {why}")
-    notes = {"rivals": host.versions, "left out": host.skipped}
-    path = harness.save(figures, "small" if arguments.small else "large", notes=notes)
-    print("saved", path.name)
-    if not arguments.small:
+    if path is not None:
+        print("saved", path.name)
+    if path is not None and not arguments.small:
         table.write(path)
 
 

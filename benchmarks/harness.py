@@ -53,10 +53,8 @@ class Figure:
     def line(self) -> str:
         """One line of the table."""
         spread = f"{short(min(self.ours))}..{short(max(self.ours))}"
-        beside = f"{self.ratio:5.2f}x {self.rival_name}" if self.rival else ""
-        if self.less_is_better and self.rival:
-            beside = self._beside(self.rival_name)
-        beside = ", ".join([beside, *map(self._beside, self.others)] if beside else self.others)
+        names = [*([self.rival_name] if self.rival else []), *self.others]
+        beside = ", ".join(map(self._beside, names))
         figure = f"{self.name:36s} {short(self.median):>14s} {self.unit:10s} ({spread})"
         return f"{figure}  {beside}  want {self.target}"
 

@@ -50,6 +50,7 @@ class DuckDB:
     def open(self, home: Path) -> None:
         """Read-only."""
         self._db = self._module.connect(str(home / "rival.duckdb"), read_only=True)
+        self._db.execute("SET enable_progress_bar = false")
 
     def threads(self, count: int) -> None:
         """Of its pool."""

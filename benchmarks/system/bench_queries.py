@@ -1,7 +1,7 @@
 """Questions of charts and reports, ours and the rivals' in turn, on the same data."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,14 +128,13 @@ def figure(
     )  # fmt: skip
 
 
-def day_figures(small: bool) -> list[harness.Figure]:
+def day_figures(small: bool) -> Iterator[harness.Figure]:
     """A plant's day, by frames through the log."""
     data = columns.SMALL_PLANT if small else columns.PLANT
     names = ("DuckDB",) if small else (*IN_PROCESS, *SERVERS)
     start, end, tag = data.start_ns, data.end_ns, 6
     many = range(min(100, data.tags))
     store = ours.Store(data, "ingest")
-    figures = []
     try:
         with host.hosted(names, data) as rivals:
             for name, tags, step, target, way in (
@@ -147,25 +146,22 @@ def day_figures(small: bool) -> list[harness.Figure]:
                 measured = beside(
                     rivals, "buckets", asked, functools.partial(store.buckets, *asked), check
                 )
-                figures.append(figure(name, target, measured, rivals, data, way=ours.way_of(way)))
+                yield figure(name, target, measured, rivals, data, way=ours.way_of(way))
             row = (tag, start, end)
             measured = beside(rivals, "raw", row, functools.partial(store.raw, *row), equal_rows)
             way = ours.way_of("read_arrays")
-            figures.append(
-                figure("1 tag, 1 day, raw", ">= 25x DuckDB", measured, rivals, data, way=way)
-            )
+            yield figure("1 tag, 1 day, raw", ">= 25x DuckDB", measured, rivals, data, way=way)
             span = end - start
             window = (tag, start + span // 7 + 12_345, end - span // 5 - 6_789)
             measured = beside(
                 rivals, "weighted", window, functools.partial(store.weighted, *window), equal_number
             )
-            figures.append(
-                figure("time-weighted average", "< 1 ms", measured, rivals, data,
-                       way=ours.way_of("fold"), window="cuts vectors at both ends")
+            yield figure(
+                "time-weighted average", "< 1 ms", measured, rivals, data,
+                way=ours.way_of("fold"), window="cuts vectors at both ends",
             )  # fmt: skip
     finally:
         store.close()
-    return figures
 
 
 def year_figures(small: bool) -> list[harness.Figure]:
@@ -218,6 +214,8 @@ def latest_figures(small: bool) -> list[harness.Figure]:
         store.close()
 
 
-def run(small: bool) -> list[harness.Figure]:
+def run(small: bool) -> Iterator[harness.Figure]:
     """Measure."""
-    return [*day_figures(small), *year_figures(small), *latest_figures(small)]
+    yield from day_figures(small)
+    yield from year_figures(small)
+    yield from latest_figures(small)

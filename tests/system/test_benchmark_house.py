@@ -195,3 +195,13 @@ def test_the_page_has_every_row_and_says_what_is_not_there(monkeypatch, tmp_path
     assert page.count("not measured") == len(table.ENTRIES) - 1
     assert "- TsFile, plant: no such package" in page
     assert "DuckDB 2.0.0" in page
+
+
+def test_a_line_names_every_rival_with_its_figure():
+    """Also when the rival that the target names was not there."""
+    alone = harness.Figure("x", "ms", [2.0], "DuckDB", [], "", others={"zstd": [4.0]})
+    both = figure(less_is_better=True, others={"zstd": [4.0, 4.0, 4.0]})
+
+    assert "zstd 4 (0.5x better)" in alone.line()
+    assert "DuckDB" not in alone.line()
+    assert "DuckDB 30 (10x better), zstd 4 (2x better)" in both.line()

@@ -17,7 +17,7 @@ def _kept(tmp_path_factory):
 @pytest.mark.parametrize("name", sorted(entrance.BENCHES))
 def test_a_small_bench_runs_and_says_what_it_stored(name):
     """Figures, conditions, and a digest where something is read back; all rows of the table."""
-    figures = entrance.BENCHES[name](True)
+    figures = list(entrance.BENCHES[name](True))
     for figure in figures:
         assert figure.ours
         assert all(value > 0 for value in (*figure.ours, *figure.rival))
