@@ -8,10 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage_engine.codec.base import AnyNumbers, NumberCodec, StringCodec
+from storage_engine.codec.choice import Recipe, choose, choose_cold
+from storage_engine.codec.composite import Composite
 from storage_engine.codec.constant import Constant
 from storage_engine.codec.delta import Delta
 from storage_engine.codec.dictionary import Dictionary
 from storage_engine.codec.packed import Packed
+from storage_engine.codec.pco import Pco
 from storage_engine.codec.raw import Raw
 from storage_engine.codec.runs import Runs
 from storage_engine.codec.shuffle import Shuffle
@@ -25,6 +28,13 @@ NUMBER_CODECS: dict[int, NumberCodec] = {
     4: Shuffle(),
     5: Runs(),
     8: Packed(),
+    9: Composite(9, "decimal"),
+    10: Composite(10, "scaled"),
+    11: Composite(11, "ordered"),
+    12: Composite(12, "real"),
+    13: Composite(13, "distinct"),
+    14: Composite(14, "rle"),
+    15: Pco(),
 }
 STRING_CODECS: dict[int, StringCodec] = {
     6: Dictionary(),
@@ -36,12 +46,14 @@ def _same_bits(left: AnyNumbers, right: AnyNumbers) -> bool:
     return left.dtype == right.dtype and left.tobytes() == right.tobytes()
 
 
-def encode_numbers(values: AnyNumbers) -> tuple[int, bytes]:
+def encode_numbers(values: AnyNumbers, recipe: Recipe | None = None) -> tuple[int, bytes]:
     """Encode fixed-size values with the codec that gives fewest bytes.
 
     Parameters
     ----------
     values : any fixed-size dtype, shape (n,)
+    recipe : Recipe, optional
+        What won in the column's block before: tried first, and updated.
 
     Returns
     -------
@@ -53,21 +65,51 @@ def encode_numbers(values: AnyNumbers) -> tuple[int, bytes]:
     -----
     A candidate counts only after its own decoder has given back the same bits. Constant, and runs
     or packed that pay well, end the search, since trying the rest costs more than it could save.
-    What needs zstd must save a tenth: it decodes thirty times slower than packed.
+    What needs zstd alone must save a tenth: it decodes thirty times slower than packed.
     """
-    plain = values.tobytes()
-    enough = {2: len(plain), 8: len(plain) // 32, 5: len(plain) // 8}
-    wide = values.dtype.kind in "iu" and values.dtype.itemsize == 8
-    best, weight = (1, plain), 10 * len(plain) + 1
-    for codec_id in (2, 8, 5, 3 if wide else 4):
+    values = np.ascontiguousarray(values)
+    best = (1, values.tobytes())
+    if len(values) == 0:
+        return best
+    if values.dtype.kind in "iufb" and values.dtype.itemsize in {1, 4, 8}:
+        found = choose(values, recipe)
+        if found is not None:
+            return found
+    for codec_id in (2, 5, 4):
         body = NUMBER_CODECS[codec_id].encode(values)
-        if body is None or (10 if codec_id in {2, 8} else 11) * len(body) >= weight:
+        if body is None or 11 * len(body) >= 10 * len(best[1]):
             continue
-        decoded = NUMBER_CODECS[codec_id].decode(memoryview(body), len(values), values.dtype)
-        if _same_bits(values, decoded):
-            best, weight = (codec_id, body), (10 if codec_id in {2, 8} else 11) * len(body)
-            if len(body) <= enough.get(codec_id, 0):
-                break
+        if _same_bits(
+            values, decode_numbers(codec_id, memoryview(body), len(values), values.dtype)
+        ):
+            best = (codec_id, body)
+    return best
+
+
+def encode_cold(values: AnyNumbers) -> tuple[int, bytes]:
+    """Encode fixed-size values as small as they get, taking a hundred times as long.
+
+    Parameters
+    ----------
+    values : any fixed-size dtype, shape (n,)
+        Blocks of 16,384 rows and more pay best.
+
+    Returns
+    -------
+    codec : int
+    body : bytes
+    """
+    values = np.ascontiguousarray(values)
+    best = encode_numbers(values)
+    if len(best[1]) <= max(64, values.dtype.itemsize):
+        return best
+    for codec_id, body in sorted(choose_cold(values), key=lambda pair: len(pair[1])):
+        if len(body) >= len(best[1]):
+            break
+        if _same_bits(
+            values, decode_numbers(codec_id, memoryview(body), len(values), values.dtype)
+        ):
+            return codec_id, body
     return best
 
 

@@ -25,7 +25,7 @@ from storage_engine.kernels.targets cimport (
 KERNELS = tuple(lh_targets[i].name.decode() for i in range(LH_TARGETS) if lh_target_runs(i))
 
 
-cdef const lh_kernel_table *_table_of(object name) except NULL:
+cdef const lh_kernel_table *table_of(object name) except NULL:
     cdef bytes text = name.encode()
     cdef const lh_kernel_table *table = lh_target_of(text)
     if table == NULL:
@@ -34,7 +34,7 @@ cdef const lh_kernel_table *_table_of(object name) except NULL:
 
 
 if lh_target_best() == NULL:
-    _table_of(os.environ["HISTORIAN_KERNELS"])
+    table_of(os.environ["HISTORIAN_KERNELS"])
 lh_kernels = lh_target_best()
 
 KERNEL = lh_kernels.name.decode()
@@ -71,7 +71,7 @@ def packed_encode(const int64_t[::1] values not None, PackedHint hint=None, str 
     InvalidArgument
         For no values, and for a kernel that does not run here.
     """
-    cdef const lh_kernel_table *table = _table_of(kernel)
+    cdef const lh_kernel_table *table = table_of(kernel)
     cdef lh_packed_hint *known = NULL if hint is None else &hint.hint
     cdef int64_t n = values.shape[0], size
     if n == 0:
@@ -117,7 +117,7 @@ def column_decode(
     InvalidArgument
         For a range that is not one of whole vectors.
     """
-    cdef const lh_kernel_table *table = _table_of(kernel)
+    cdef const lh_kernel_table *table = table_of(kernel)
     cdef Py_buffer view
     cdef void *scratch = NULL
     cdef int error, item = dtype.itemsize

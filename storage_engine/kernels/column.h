@@ -32,6 +32,8 @@ typedef struct {
     uint16_t since; /* vectors since all modes were compared */
 } lh_packed_hint;
 
+struct lh_plan;
+
 /* Every target's functions, in one order. `name` is what HISTORIAN_KERNELS takes. */
 typedef struct {
     const char *name;
@@ -40,6 +42,9 @@ typedef struct {
     int (*packed_decode)(const uint8_t *body, int64_t size, int64_t n, int64_t first,
                          int64_t count, int64_t *out);
     int64_t (*packed_encode)(const int64_t *v, int64_t n, lh_packed_hint *hint, uint8_t *out);
+    /* Encode n values by a plan, see composite.h, and decode them again. Bytes; 0: no fit. */
+    int64_t (*number_encode)(struct lh_plan *plan, const void *values, int64_t n, int item,
+                             uint8_t *out, void *work);
 } lh_kernel_table;
 
 static const lh_kernel_table *lh_kernels;

@@ -10,6 +10,16 @@ cdef extern from "column.h" nogil:
         LH_ERANGE
     ctypedef struct lh_packed_hint:
         pass
+    ctypedef struct lh_plan:
+        double a
+        double b
+        double c
+        int codec
+        int inner
+        int k
+        int moves
+        int width
+        int plain
     ctypedef struct lh_kernel_table:
         const char *name
         int (*column_decode)(
@@ -18,6 +28,9 @@ cdef extern from "column.h" nogil:
         ) noexcept nogil
         int64_t (*packed_encode)(
             const int64_t *v, int64_t n, lh_packed_hint *hint, uint8_t *out
+        ) noexcept nogil
+        int64_t (*number_encode)(
+            lh_plan *plan, const void *values, int64_t n, int item, uint8_t *out, void *work
         ) noexcept nogil
     const lh_kernel_table *lh_kernels
     size_t lh_column_scratch_bytes() noexcept

@@ -3,6 +3,7 @@
 #include "pack.h"
 #include "integers.h"
 #include "integers_encode.h"
+#include "floats.h"
 
 static int LH_T(lh_narrow)(const uint64_t *in, int64_t count, int item, void *out)
 {
@@ -53,8 +54,8 @@ static int LH_T(lh_constant)(const uint8_t *body, int64_t size, int item, int64_
     return LH_OK;
 }
 
-static int LH_T(lh_column)(int codec, const uint8_t *body, int64_t size, int64_t n, int item,
-                           int64_t first, int64_t count, void *out, void *scratch)
+static int LH_T(lh_column_at)(int depth, int codec, const uint8_t *body, int64_t size, int64_t n,
+                              int item, int64_t first, int64_t count, void *out, void *scratch)
 {
     if (item != 8 && item != 4 && item != 2 && item != 1)
         return LH_EUNKNOWN;
@@ -70,11 +71,36 @@ static int LH_T(lh_column)(int codec, const uint8_t *body, int64_t size, int64_t
     case LH_CONSTANT:
         return LH_T(lh_constant)(body, size, item, count, out);
     case LH_PACKED:
-        return LH_T(lh_packed_items)(body, size, n, item, first, count, out, scratch);
+        return LH_T(lh_packed_items)(body, size, n, item, first, count, out,
+                                     (uint64_t *)((uint8_t *)scratch + depth * LH_SLOT));
     default:
+        break;
+    }
+    if (codec < LH_DECIMAL || codec > LH_RLE)
         return LH_EUNKNOWN;
+    if (depth == LH_DEPTH_MAX)
+        return LH_ECORRUPT;
+    switch (codec) {
+    case LH_ORDERED:
+        return LH_T(lh_ordered_column)(depth, body, size, n, item, first, count, out, scratch);
+    case LH_REAL:
+        return LH_T(lh_real_column)(depth, body, size, n, item, first, count, out, scratch);
+    case LH_DISTINCT:
+        return LH_T(lh_distinct_column)(depth, body, size, n, item, first, count, out, scratch);
+    case LH_RLE:
+        return LH_T(lh_rle_column)(depth, body, size, n, item, first, count, out, scratch);
+    default:
+        return LH_T(lh_grid_column)(depth, codec, body, size, n, item, first, count, out, scratch);
     }
 }
+
+static int LH_T(lh_column)(int codec, const uint8_t *body, int64_t size, int64_t n, int item,
+                           int64_t first, int64_t count, void *out, void *scratch)
+{
+    return LH_T(lh_column_at)(0, codec, body, size, n, item, first, count, out, scratch);
+}
+
+#include "floats_encode.h"
 
 static int LH_T(lh_packed_ints)(const uint8_t *body, int64_t size, int64_t n, int64_t first,
                                 int64_t count, int64_t *out)
@@ -91,6 +117,7 @@ static const lh_kernel_table LH_T(lh_table) = {
     .column_decode = LH_T(lh_column),
     .packed_decode = LH_T(lh_packed_ints),
     .packed_encode = LH_T(lh_packed_write),
+    .number_encode = LH_T(lh_number_write),
 };
 #undef LH_NAME_OF
 #undef LH_NAME_TEXT

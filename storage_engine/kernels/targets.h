@@ -22,6 +22,8 @@
 #endif
 
 #include "column.h"
+#include "composite.h"
+#include "entries.h"
 #include "packed.h"
 #include "rows.h"
 #include "trial.h"

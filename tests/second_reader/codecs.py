@@ -2,6 +2,7 @@
 
 import numpy as np
 import zstandard
+from second_reader.composite import decode_composite, decode_pco
 from second_reader.packed import decode_packed
 from second_reader.words import Cursor, DamagedError
 
@@ -64,6 +65,13 @@ def _numbers(codec: int, body: bytes, dtype: str, rows: int) -> np.ndarray:
     if codec == PACKED:
         integers = np.array(decode_packed(body, rows), np.uint64)
         return integers.astype(f"<u{kind.itemsize}").view(kind)
+    if codec == 15 or 9 <= codec <= 14:
+        size = kind.itemsize
+        if codec == 15:
+            bits = decode_pco(body, size, rows)
+        else:
+            bits = decode_composite(codec, body, size, rows, _nested)
+        return np.array(bits, np.uint64).astype(f"<u{size}").view(kind)
     raise DamagedError(f"codec {codec} with {len(body)} bytes for {rows} rows")
 
 

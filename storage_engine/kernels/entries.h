@@ -1,0 +1,84 @@
+/* Distinct values of a block: the table of entries of codec 13, the fronts of codec 12. */
+#ifndef LH_ENTRIES_H
+#define LH_ENTRIES_H
+
+#include <stdlib.h>
+
+#include "composite.h"
+
+enum { LH_BUCKETS = 16384 };
+
+typedef struct {
+    int64_t key;
+    uint32_t index;
+} lh_entry;
+
+static inline int lh_entry_order(const void *left, const void *right)
+{
+    int64_t a = ((const lh_entry *)left)->key, b = ((const lh_entry *)right)->key;
+    return (a > b) - (a < b);
+}
+
+/* Entries in rising order and the code of each value. Their count, or 0: more than the table holds.
+ * `room` takes 112 KiB. Floats rise by number, integers as signed ones. */
+static inline int64_t lh_entries_find(const uint8_t *values, int64_t n, int item, int floats,
+                                      int64_t *codes, uint64_t *entries, void *room)
+{
+    uint16_t *buckets = room;
+    lh_entry *sorted = (lh_entry *)(void *)((uint8_t *)room + 2 * LH_BUCKETS);
+    int64_t count = 0;
+    memset(buckets, 0, 2 * LH_BUCKETS);
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits = lh_load(values + i * item, (unsigned)item);
+        uint64_t at = (bits * 0x9E3779B97F4A7C15u) >> 50;
+        while (buckets[at] && entries[buckets[at] - 1] != bits)
+            at = (at + 1) % LH_BUCKETS;
+        if (buckets[at] == 0) {
+            if (count == LH_ENTRIES_MAX)
+                return 0;
+            entries[count++] = bits;
+            buckets[at] = (uint16_t)count;
+        }
+        codes[i] = buckets[at] - 1;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t key = (int64_t)lh_extend(entries[i], item == 1 ? 64 : 8 * (unsigned)item);
+        sorted[i].key = floats ? key ^ (int64_t)((uint64_t)(key >> 63) >> 1) : key;
+        sorted[i].index = (uint32_t)i;
+    }
+    qsort(sorted, (size_t)count, sizeof *sorted, lh_entry_order);
+    for (int64_t i = 0; i < count; i++)
+        buckets[sorted[i].index] = (uint16_t)i;
+    for (int64_t i = 0; i < n; i++)
+        codes[i] = buckets[codes[i]];
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t key = (uint64_t)sorted[i].key;
+        entries[i] = floats ? key ^ ((uint64_t)((int64_t)key >> 63) >> 1) : key;
+    }
+    return count;
+}
+
+/* The most frequent fronts of 16 bits, at most 8; their count. `counts` has room for 65,536. */
+static inline int lh_fronts_find(const uint8_t *values, int64_t n, int item, unsigned width,
+                                 uint32_t *counts, uint16_t *fronts)
+{
+    int used = 0;
+    memset(counts, 0, 65536 * sizeof *counts);
+    for (int64_t i = 0; i < n; i++)
+        counts[(lh_load(values + i * item, (unsigned)item) >> width) & 65535]++;
+    while (used < LH_FRONTS_MAX) {
+        uint32_t best = 0, most = 0;
+        for (uint32_t front = 0; front < 65536; front++)
+            if (counts[front] > most) {
+                most = counts[front];
+                best = front;
+            }
+        if (most == 0)
+            break;
+        counts[best] = 0;
+        fronts[used++] = (uint16_t)best;
+    }
+    return used;
+}
+
+#endif
