@@ -204,6 +204,32 @@ def decode_column(reader: Reader, count: int) -> ColumnData:
     return ColumnData(kind, value, valid)
 
 
+def numbers_at(raw: bytes, code: int, count: int, value: int, valid: int) -> ColumnData:
+    """Views of a column of numbers in checked bytes.
+
+    Parameters
+    ----------
+    raw : bytes
+    code : int
+        Number of a type of numbers.
+    count : int
+    value, valid : int
+        Where its parts lie; -1 for no validity.
+
+    Returns
+    -------
+    ColumnData
+    """
+    kind = _TYPES[code]
+    values = np.frombuffer(raw, _FIXED[kind], count, value)
+    if kind is ValueType.BOOL:
+        values = values.view(np.bool_)
+    if valid < 0:
+        return ColumnData(kind, values)
+    bits = np.frombuffer(raw, _U1, (count + 7) // 8, valid)
+    return ColumnData(kind, values, np.unpackbits(bits, count=count, bitorder="little").view(bool))
+
+
 def _blob(reader: Reader, offset: npt.NDArray[Any], size: int | None) -> bytes:
     """Bytes under checked offsets; ``size`` is None when the last offset alone tells it."""
     last = int(offset[-1])

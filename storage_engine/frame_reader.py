@@ -9,7 +9,7 @@ import numpy as np
 
 from storage_engine.checksum import crc32c
 from storage_engine.errors import CorruptData, LimitExceeded, TruncatedData, UnsupportedFormat
-from storage_engine.frame_columns import Reader, decode_column
+from storage_engine.frame_columns import Reader, decode_column, numbers_at
 from storage_engine.frame_layout import (
     ALIGN,
     BYTES_MAX,
@@ -36,6 +36,7 @@ from storage_engine.frame_layout import (
     SectionType,
     SlotKind,
 )
+from storage_engine.frame_scan import plain_sections
 from storage_engine.sample import EVENT_ID_DTYPE, Column, ValueType
 
 if TYPE_CHECKING:
@@ -155,6 +156,10 @@ def decode_frame(data: "Buffer", *, rows_max: int = ROWS_MAX, bytes_max: int = B
         raise TruncatedData(f"cannot decode frame: got {len(raw)} bytes, want {size}")
     if len(raw) > size:
         raise CorruptData(f"cannot decode frame: got {len(raw)} bytes, want {size}, one frame")
+    plain = plain_sections(raw)
+    if plain is not None:
+        sections_read = tuple(_section(raw, *places) for places in plain)
+        return Frame(envelope, (), sections_read, (), (), raw)
     view = memoryview(raw)
     found = crc32c(view[HEADER_BYTES:], crc32c(view[:CRC_AT]))
     if found != envelope.crc:
@@ -167,6 +172,17 @@ def decode_frame(data: "Buffer", *, rows_max: int = ROWS_MAX, bytes_max: int = B
         return _Body(raw, envelope, sections).read()
     except (struct.error, ValueError, OverflowError) as error:
         raise CorruptData(f"cannot decode frame: got {error}, want a sound body") from error
+
+
+def _section(raw: bytes, kind: int, rows: int, *places: int) -> SampleSection:
+    """Views of a section whose places the kernel has checked."""
+    time, slot, quality, valid, value = places
+    return SampleSection(
+        np.frombuffer(raw, _U4, rows, slot),
+        np.frombuffer(raw, _I8, rows, time),
+        np.zeros(rows, _U4) if quality < 0 else np.frombuffer(raw, _U4, rows, quality),
+        numbers_at(raw, kind, rows, value, valid),
+    )
 
 
 class _Body:

@@ -16,6 +16,7 @@ from storage_engine.frame import (
     SampleSection,
     SlotKind,
 )
+from storage_engine.frame_scan import bound_streams
 from storage_engine.head import ROW_BYTES, EventRows, SampleRows, event_bytes, string_bytes
 from storage_engine.producers import Bindings
 from storage_engine.sample import BoolArray, ColumnData
@@ -150,13 +151,17 @@ def _samples(
         keep = ~mask
         slot, time, quality = slot[keep], time[keep], quality[keep]
         value = take_column(value, keep)
+    if not bindings.sparse:
+        bound = bound_streams(slot, bindings.streams, streams.types, int(value.type))
+        if bound is not None:
+            return SampleRows(value.type, bound, time, quality, value)
     stream = bindings.lookup(slot)
     wrong = streams.types[stream] != int(value.type)
     if np.count_nonzero(wrong):
         row = int(np.flatnonzero(wrong)[0])
-        bound = int(stream[row])
-        have = int(streams.types[bound])
-        got = "no stream" if not bound else f"stream {bound} of type {have}"
+        other = int(stream[row])
+        have = int(streams.types[other])
+        got = "no stream" if not other else f"stream {other} of type {have}"
         raise InvalidArgument(
             f"cannot append frame: got slot {int(slot[row])} bound to {got}, "
             f"want a series of type {int(value.type)}, at row {row} of its section",

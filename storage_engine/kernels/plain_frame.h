@@ -78,14 +78,12 @@ static inline int64_t lh_plain_section_at(const uint8_t *p, int64_t room, lh_pla
     return size;
 }
 
-/* A record's body as a plain frame: 1, or 0 when it is none. */
-static inline int lh_plain_frame_at(const uint8_t *body, int64_t size, lh_plain_frame *out) {
-    if (size < 8 + LH_FRAME_HEADER_BYTES || lh_u32_at(body) || lh_u32_at(body + 4)) return 0;
-    const uint8_t *frame = body + 8;
-    size -= 8;
+/* Header and sections of a plain frame: 1, or 0 when it is none. The sum is not looked at. */
+static inline int lh_plain_sections(const uint8_t *frame, int64_t size, lh_plain_frame *out) {
+    if (size < LH_FRAME_HEADER_BYTES) return 0;
     out->flags = lh_u32_at(frame + 12);
     if (memcmp(frame, "LHF1\x01\x00\x60\x00", 8) != 0 || lh_u32_at(frame + 8) != size) return 0;
-    if (out->flags & 0xFFFF0002u) return 0; /* must be known, or a producer of one frame */
+    if (out->flags & 0xFFFF0000u) return 0;
     out->producer = frame + 32;
     memcpy(&out->epoch, frame + 48, 8);
     memcpy(&out->sequence, frame + 56, 8);
@@ -103,6 +101,36 @@ static inline int lh_plain_frame_at(const uint8_t *body, int64_t size, lh_plain_
     }
     return at == size && out->rows == (int64_t)lh_u32_at(frame + 80)
         && out->rows <= LH_FRAME_ROWS_MAX;
+}
+
+/* A record's body as a plain frame of a producer with more than one: 1, or 0 when it is none. */
+static inline int lh_plain_frame_at(const uint8_t *body, int64_t size, lh_plain_frame *out) {
+    if (size < 8 || lh_u32_at(body) || lh_u32_at(body + 4)) return 0;
+    return lh_plain_sections(body + 8, size - 8, out) && !(out->flags & 2u);
+}
+
+/* Whether the times of a frame's rows are within its header's bounds, and reach them. */
+static inline int lh_plain_in_bounds(const uint8_t *bytes, const lh_plain_frame *frame) {
+    int64_t low = INT64_MAX, high = INT64_MIN, want[2];
+    memcpy(want, bytes + 64, 16);
+    for (int k = 0; k < frame->sections; k++) {
+        const lh_plain_section *s = &frame->section[k];
+        for (int64_t i = 0; i < s->rows; i++) {
+            int64_t time;
+            memcpy(&time, s->time + 8 * i, 8);
+            low = time < low ? time : low;
+            high = time > high ? time : high;
+        }
+    }
+    return low == want[0] && high == want[1];
+}
+
+/* Whether a frame's sum holds. */
+static inline int lh_plain_sound(lh_crc32c_fn crc32c, const uint8_t *bytes, int64_t size) {
+    const uint32_t head = crc32c(0, bytes, LH_FRAME_HEADER_BYTES - 4);
+    const size_t rest = (size_t)(size - LH_FRAME_HEADER_BYTES);
+    return crc32c(head, bytes + LH_FRAME_HEADER_BYTES, rest)
+        == lh_u32_at(bytes + LH_FRAME_HEADER_BYTES - 4);
 }
 
 /* Streams of a frame's slots into `out`: 1, or 0 when one is unbound or of another type. */

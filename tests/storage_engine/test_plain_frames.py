@@ -17,7 +17,7 @@ from storage_engine.frame import FLAG_ONE_SHOT, SlotKind
 from storage_engine.head import ROW_BYTES, Head
 from storage_engine.head_rows import RowLog
 from storage_engine.log_scan import plain_frames, sound_records
-from storage_engine.newest import Newest
+from storage_engine.newest import FIRST, STALE, Newest
 from storage_engine.prepare import record_prefix
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ValueType
@@ -138,8 +138,13 @@ class Story:
             "lsn": (state.applied_lsn, state.times.last_ns),
             "heads": [(head.rows, head.size_bytes, head.oldest_ns) for head in heads],
         }
-        for column in ("time", "cell", "stamp", "quality", "flags"):
-            found[column] = getattr(state.newest, column)[: state.streams.id_end].tolist()
+        # Under a flag that says so nothing is meant: the next look reads it.
+        flags = state.newest.flags[: state.streams.id_end]
+        known = (flags & STALE) == 0
+        found["flags"] = np.where(known, flags, flags & (STALE | FIRST)).tolist()
+        for column in ("time", "cell", "stamp", "quality"):
+            held = getattr(state.newest, column)[: state.streams.id_end]
+            found[column] = np.where(known, held, 0).tolist()
         for stream_id in (*self.both[0], *self.both[1]):
             got = engine.read(stream_id, -(2**62), 2**62, all_revisions=True)
             found[stream_id] = (
