@@ -18,7 +18,7 @@ from storage_engine.kernels.block_fold cimport (
     lh_windows_runs,
 )
 from storage_engine.kernels.column cimport lh_kernels
-from storage_engine.kernels.fold cimport LH_BRIEF, LH_EVERY, lh_fold_columns, lh_fold_free
+from storage_engine.kernels.fold cimport LH_EVERY, lh_fold_columns, lh_fold_free
 
 import numpy as np
 
@@ -31,8 +31,8 @@ NOT_LOADED = LH_ENOTLOADED
 cdef class Windows:
     """Windows of one series while they are filled; may be used for one series after the other.
 
-    The windows are those between ``edges``, int64 that do not fall, two at least. ``brief`` keeps
-    the sum alone of all sums.
+    The windows are those between ``edges``, int64 that do not fall, two at least. ``wanted``
+    has a bit for each sum of fold_state.SUMS that is kept.
     """
 
     cdef lh_windows *held
@@ -44,7 +44,7 @@ cdef class Windows:
     cdef int64_t count
     cdef int item
 
-    def __cinit__(self, const int64_t[::1] edges not None, Stop stop not None, brief=False):
+    def __cinit__(self, const int64_t[::1] edges not None, Stop stop not None, uint32_t wanted=LH_EVERY):
         cdef void *memory = NULL
         times = np.asarray(edges)
         if len(times) < 2 or (times[1:] < times[:len(times) - 1]).any():
@@ -54,7 +54,7 @@ cdef class Windows:
         self.held = <lh_windows *> memory
         self.edges, self.stop = edges, stop
         self.count = edges.shape[0] - 1
-        self.wanted = LH_BRIEF if brief else LH_EVERY
+        self.wanted = wanted & LH_EVERY
         self.room = take_room()
 
     def __dealloc__(self):

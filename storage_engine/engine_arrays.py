@@ -8,7 +8,9 @@ from storage_engine.block_fold import Windows
 from storage_engine.blocks import Stop
 from storage_engine.columns import STRINGS
 from storage_engine.engine_reads import ReadSide
+from storage_engine.errors import InvalidArgument
 from storage_engine.fold_reads import Edges, Folded, Folding, edges_of
+from storage_engine.fold_state import SUMS
 from storage_engine.frame import SlotKind
 from storage_engine.reads import Window, read_samples
 from storage_engine.sample import SampleColumns
@@ -80,6 +82,7 @@ class ArraySide(ReadSide):
         edges: Edges,
         *,
         brief: bool = False,
+        sums: Sequence[str] | None = None,
         known_at_lsn: int | None = None,
         stop: Stop | None = None,
     ) -> Folded:
@@ -92,6 +95,8 @@ class ArraySide(ReadSide):
             Window k is edges[k] <= time < edges[k + 1], in nanoseconds UTC. They do not fall.
         brief : bool
             Of all sums the plain sum alone, which takes a fraction of the time.
+        sums : sequence of str, optional
+            Which of fold_state.SUMS are wanted, instead; none for counts, extremes, first, last.
         known_at_lsn : int, optional
             As if nothing behind this lsn had been written.
         stop : Stop, optional
@@ -105,14 +110,18 @@ class ArraySide(ReadSide):
         Raises
         ------
         InvalidArgument
-            Unknown series, or edges that fall.
+            Unknown series or sums, or edges that fall.
         LimitExceeded
             Too many windows, or it was told to stop.
         EngineClosed
         """
         times = edges_of(edges)
         stop = Stop() if stop is None else stop
-        own = [Windows(times, stop, brief)]  # refuses edges that are none
+        chosen = (SUMS[:1] if brief else SUMS) if sums is None else sums
+        if not set(chosen) <= set(SUMS):
+            raise InvalidArgument(f"cannot fold: got sums {chosen}, want some of {SUMS}")
+        wanted = sum(1 << SUMS.index(name) for name in set(chosen))
+        own = [Windows(times, stop, wanted)]  # refuses edges that are none
         with self._lock:  # one moment for all
             views = [self._view(series_id, SlotKind.SERIES) for series_id in series_ids]
         window = Window(int(times[0]), int(times[-1]), known_at_lsn)
@@ -121,15 +130,13 @@ class ArraySide(ReadSide):
             return read_samples(self._reader, view, part, view.info.duplicates)
 
         infos = self._touched.of(views[0].segments, window.start_ns, window.end_ns) if views else []
-        folding = Folding(
-            self._packed, infos, views, window, read_rows, stop, edges=times, brief=brief
-        )
+        folding = Folding(self._packed, infos, views, window, read_rows, stop, edges=times)
 
         def windows() -> Windows:
             try:
                 return own.pop()
             except IndexError:
-                return Windows(times, stop, brief)
+                return Windows(times, stop, wanted)
 
         self._threads.spread(len(views), windows, folding.fold)
         return folding.done()

@@ -105,7 +105,6 @@ class Folding:
     read_rows: RowRead
     stop: Stop
     edges: Int64Array
-    brief: bool
     columns: list[FoldColumns] = field(default_factory=list)
     place: list[tuple[int, int]] = field(default_factory=list)
     damage: dict[Damage, None] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from storage_engine.changes import Change, Verb
 from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_reads import Folded
-from storage_engine.fold_state import FOLD_TYPES, RESULTS
+from storage_engine.fold_state import FOLD_TYPES, RESULTS, SUMS
 from storage_engine.frame import SlotKind
 from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, SampleColumns, ValueType
@@ -139,6 +139,26 @@ def test_rows_of_the_head_join_those_of_segments():
             time[0] + 3600 * SECOND_NS * np.arange(91),
         ),
     )
+    engine.close()
+
+
+def test_only_the_sums_that_are_wanted():
+    """Each alone has the digits that it has among all; none leave counts and extremes."""
+    engine, made = opened()
+    stream = made[ValueType.FLOAT64]
+    rng = np.random.default_rng(9)
+    engine.bulk_import("a", 1, [rows_of(ValueType.FLOAT64, stream, minutes(20_000), rng)])
+    edges = minutes(20_000)[::1777] + 5
+    every = engine.fold([stream], edges)
+    for names in ((), ("stepped",), ("increase", "squares")):
+        found = engine.fold([stream], edges, sums=names)
+        for name in SUMS:
+            got, want = found.result(name), every.result(name)
+            assert got.tobytes() == want.tobytes() if name in names else np.isnan(got).all()
+        for name in ("rows", "good", "minimum", "maximum_time", "first", "last_good"):
+            assert found.table(0)[name].tobytes() == every.table(0)[name].tobytes()
+    with pytest.raises(InvalidArgument, match="want some of"):
+        engine.fold([stream], edges, sums=("mean",))
     engine.close()
 
 
