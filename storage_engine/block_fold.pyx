@@ -44,7 +44,9 @@ cdef class Windows:
     cdef int64_t count
     cdef int item
 
-    def __cinit__(self, const int64_t[::1] edges not None, Stop stop not None, uint32_t wanted=LH_EVERY):
+    def __cinit__(
+        self, const int64_t[::1] edges not None, Stop stop not None, uint32_t wanted=LH_EVERY,
+    ):
         cdef void *memory = NULL
         times = np.asarray(edges)
         if len(times) < 2 or (times[1:] < times[:len(times) - 1]).any():
