@@ -123,7 +123,7 @@ class Store:
         times, values = self.data.tables()
         scans = max(1, FRAME_ROWS // self.data.tags)
         stretch = scans * max(1, 3600 // scans)  # turned from tags to scans an hour at a time
-        previous, sequence, lsn = 0, 0, 0
+        previous, sequence, lsn, waiting = 0, 0, 0, 0
         for begin in range(0, self.data.rows, stretch):
             at = np.ascontiguousarray(times[:, begin : begin + stretch].T)
             held = np.ascontiguousarray(values[:, begin : begin + stretch].T)
@@ -140,7 +140,9 @@ class Store:
                     frame = decode_frame(raw)
                     previous = frame.envelope.crc
                     lsn = engine.append(frame).lsn
-                if sequence % 64 < scans:
+                    waiting += len(frame.samples[0].slot)
+                if waiting >= 500_000:
+                    waiting = 0
                     engine.wait_durable(lsn)
                     clock.time_ns = int(part[-1])
                     engine.maintain()
