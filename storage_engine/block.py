@@ -1,14 +1,20 @@
 """Rows of one column set as the bytes of a block, and back. Layout: docs/format/segment.md."""
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from storage_engine.checksum import crc32c
-from storage_engine.codec import decode_numbers, decode_strings, encode_numbers, encode_strings
+from storage_engine.codec import (
+    decode_numbers,
+    decode_strings,
+    encode_cold,
+    encode_numbers,
+    encode_strings,
+)
+from storage_engine.codec.choice import Recipes
 from storage_engine.columns import STRINGS, Rows
 from storage_engine.errors import CorruptData
 from storage_engine.sample import (
@@ -31,6 +37,7 @@ _HEAD = struct.Struct("<IIHH")
 _ENTRY = struct.Struct("<BBBBHHIII")
 _IDENTITY = struct.Struct("<16sQII")
 _TIME, _STAMP, _QUALITY, _EVENT_ID, _DATA = range(5)
+_MASK = 5  # a role for recipes alone
 _FIXED: dict[int, np.dtype[Any]] = {
     _TIME: np.dtype(np.int64),
     _STAMP: np.dtype(np.uint64),
@@ -38,7 +45,6 @@ _FIXED: dict[int, np.dtype[Any]] = {
     _EVENT_ID: EVENT_ID_DTYPE,
 }
 _ROWS_MAX = 1 << 20
-Encode = Callable[[AnyArray], tuple[int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,26 @@ class BlockIdentity:
 class _Encoder:
     """Columns of one block, those that an earlier block has by reference."""
 
-    def __init__(self, block: int, sharing: ColumnSharing | None, encode: Encode) -> None:
-        self.block = block
+    def __init__(
+        self,
+        identity: BlockIdentity,
+        sharing: ColumnSharing | None,
+        recipes: Recipes | None,
+        *,
+        cold: bool,
+    ) -> None:
+        self.block = identity.block
+        self.stream = identity.first_stream
         self.sharing = sharing
-        self.encode = encode
+        self.recipes = recipes
+        self.cold = cold
+
+    def encode(self, values: AnyArray, role: int, index: int) -> tuple[int, bytes]:
+        """Codec and body of values of a fixed size."""
+        if self.cold:
+            return encode_cold(values)
+        recipe = self.recipes.of(self.stream, role, index) if self.recipes is not None else None
+        return encode_numbers(values, recipe)
 
     def numbers(
         self, values: AnyArray, role: int, index: int = 0, *, mask: bool = False
@@ -71,23 +93,23 @@ class _Encoder:
         """Codec and body of what blocks may have in common."""
         values = np.ascontiguousarray(values)
         if self.sharing is None:
-            return self.encode(values)
+            return self.encode(values, role, index)
         place = ColumnPlace(self.block, role, index, mask)
         reference = self.sharing.reference(place, values)
         if reference is not None:
             return SHARED, reference
-        codec, body = self.encode(values)
+        codec, body = self.encode(values, _MASK if mask else role, index)
         self.sharing.keep(place, values, body)
         return codec, body
 
-    def values(self, column: ColumnData) -> tuple[int, bytes]:
+    def values(self, column: ColumnData, index: int) -> tuple[int, bytes]:
         """Codec and body of a data column."""
         value, valid = column.value, column.valid
         if column.type not in STRINGS:
             if valid is not None and not valid.all():
                 value = np.where(valid, value, np.zeros(1, value.dtype))
             kept = value.view(np.uint8) if value.dtype == np.bool_ else value
-            return self.encode(np.ascontiguousarray(kept))
+            return self.encode(np.ascontiguousarray(kept), _DATA, index)
         texts = value.tolist()
         if column.type is not ValueType.BYTES:
             texts = [text.encode("utf-8", "surrogatepass") if text else b"" for text in texts]
@@ -101,7 +123,8 @@ def encode_block(
     identity: BlockIdentity,
     *,
     sharing: ColumnSharing | None = None,
-    encode: Encode = encode_numbers,
+    recipes: Recipes | None = None,
+    cold: bool = False,
 ) -> bytes:
     """Encode rows.
 
@@ -112,22 +135,25 @@ def encode_block(
     identity : BlockIdentity
     sharing : ColumnSharing, optional
         Of the segment: columns that an earlier block has are written as references.
-    encode : callable, optional
-        Codec and body of fixed-size values.
+    recipes : Recipes, optional
+        What won in the blocks before is tried first.
+    cold : bool
+        Take the time to make it as small as it gets.
 
     Returns
     -------
     bytes
     """
     assert 0 < len(rows) <= _ROWS_MAX, "a block holds rows"
-    one = _Encoder(identity.block, sharing, encode)
+    one = _Encoder(identity, sharing, recipes, cold=cold)
     parts: list[tuple[int, int, int, bytes, int, bytes]] = []
     fixed = ((_TIME, rows.timestamp_ns), (_STAMP, rows.stamp), (_QUALITY, rows.quality))
     for role, values in (*fixed, (_EVENT_ID, rows.event_id)):
         if values is not None:
-            parts.append((role, 0, 0, *_swap(one.numbers(values, role)), b""))
+            codec, body = one.numbers(values, role)
+            parts.append((role, 0, 0, body, codec, b""))
     for index, column in enumerate(rows.data):
-        codec, body = one.values(column)
+        codec, body = one.values(column, index)
         mask, mask_body = 0, b""
         if column.valid is not None and not column.valid.all():
             valid = column.valid.astype(np.uint8)
@@ -141,10 +167,6 @@ def encode_block(
     head = _HEAD.pack(0, len(rows), len(parts), 0)
     rest = b"".join([head[4:], *table, *payload])
     return crc32c(rest, identity.seed()).to_bytes(4, "little") + rest
-
-
-def _swap(pair: tuple[int, bytes]) -> tuple[bytes, int]:
-    return pair[1], pair[0]
 
 
 def _decode_strings(value_type: ValueType, codec: int, body: memoryview, rows: int) -> AnyArray:

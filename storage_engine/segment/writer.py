@@ -7,6 +7,7 @@ import numpy as np
 
 from storage_engine.block import BlockIdentity, encode_block
 from storage_engine.checksum import crc32c
+from storage_engine.codec.choice import Recipes
 from storage_engine.columns import Rows
 from storage_engine.compact_table import encode_compact
 from storage_engine.errors import DiskError
@@ -83,6 +84,7 @@ class SegmentWriter:
         self._erased_lsn = erased_lsn
         self._cold = cold
         self._sharing = ColumnSharing()
+        self._recipes = Recipes()
         self._path = segment_path(partition, segment_id)
         self._totals = _Totals()
         self._pyramids = PyramidBuilder(incarnation, segment_id)
@@ -122,7 +124,9 @@ class SegmentWriter:
         """
         totals, block = self._totals, len(self._totals.blocks)
         identity = BlockIdentity(self._incarnation, self._id, block, int(stream[0]))
-        data = encode_block(rows, identity, sharing=self._sharing)
+        data = encode_block(
+            rows, identity, sharing=self._sharing, recipes=self._recipes, cold=self._cold
+        )
         totals.blocks.append((self._offset, len(data), len(rows)))
         self._put(data + bytes(-len(data) % _ALIGN))
         starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
