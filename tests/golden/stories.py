@@ -193,7 +193,7 @@ def signals(rows: int, seed: int) -> dict[ValueType | str, list[Any]]:
     states = np.array(["RUN", "IDLE", "FAULT", "Wartung \xfc"], object)
     return {
         "process": np.round(walk + 70, 2).tolist(),
-        "transmitter": (np.rint(2000 + 300 * walk) * (10.0 / 4095.0)).tolist(),
+        "transmitter": (np.rint(2000 + 5000 * walk) * (10.0 / 4095.0)).tolist(),
         "totaliser": np.round(np.cumsum(np.abs(rng.normal(0.01, 0.004, rows))) + 9e4, 3).tolist(),
         "computed": (walk * 1.8 + 32 + rng.normal(0, 1e-3, rows)).tolist(),
         "noise": rng.normal(0, 1, rows).tolist(),
@@ -210,7 +210,7 @@ def signals(rows: int, seed: int) -> dict[ValueType | str, list[Any]]:
 STRETCHES: list[tuple[int, int, int, tuple[ValueType | str, ...]]] = [
     (NOW - 60 * DAY_NS, 1, 1040, ("process", "noise", ValueType.INT64)),
     (NOW, 2, 100, ()),
-    (NOW + DAY_NS, 3, 1040, ("process",)),
+    (NOW + DAY_NS, 3, 1040, ("process", "transmitter")),
 ]
 
 
