@@ -66,17 +66,14 @@ static inline int lh_fronts_find(const uint8_t *values, int64_t n, int item, uns
     memset(counts, 0, 65536 * sizeof *counts);
     for (int64_t i = 0; i < n; i++)
         counts[(lh_load(values + i * item, (unsigned)item) >> width) & 65535]++;
-    while (used < LH_FRONTS_MAX) {
-        uint32_t best = 0, most = 0;
-        for (uint32_t front = 0; front < 65536; front++)
-            if (counts[front] > most) {
-                most = counts[front];
-                best = front;
-            }
-        if (most == 0)
-            break;
-        counts[best] = 0;
-        fronts[used++] = (uint16_t)best;
+    for (uint32_t front = 0; front < 65536; front++) {
+        const int full = used == LH_FRONTS_MAX;
+        if (counts[front] == 0 || (full && counts[front] <= counts[fronts[used - 1]]))
+            continue;
+        int at = used < LH_FRONTS_MAX ? used++ : used - 1;
+        for (; at > 0 && counts[fronts[at - 1]] < counts[front]; at--)
+            fronts[at] = fronts[at - 1];
+        fronts[at] = (uint16_t)front;
     }
     return used;
 }

@@ -18,7 +18,7 @@ typedef struct {
 /* How a grid fits the sample: values on it, and values a few units in the last place from it. */
 typedef struct {
     int exact, near;
-} lh_fit;
+} lh_grid_fit;
 
 static inline int64_t lh_distance(double x, double y, int item)
 {
@@ -37,11 +37,11 @@ static inline int64_t lh_distance(double x, double y, int item)
     return llabs(a - b);
 }
 
-static inline lh_fit lh_fit_of(const lh_sample *s, double a, double b, double c)
+static inline lh_grid_fit lh_grid_fit_of(const lh_sample *s, double a, double b, double c)
 {
     const double inverse = b / a, magic = 0x1.8p52;
     const int64_t close = s->item == 8 ? LH_NEAR_DOUBLE : LH_NEAR_SINGLE;
-    lh_fit fit = {0, 0};
+    lh_grid_fit fit = {0, 0};
     for (int i = 0; i < s->count; i++) {
         double steps = (s->x[i] - c) * inverse;
         if (!(steps < 0x1p51 && steps > -0x1p51))
@@ -102,7 +102,7 @@ static inline lh_plan *lh_decimal_plans(const lh_sample *s, lh_plan *p)
     int places[2] = {-1, -1};
     const int close = s->item == 8 ? LH_NEAR_DOUBLE : LH_NEAR_SINGLE;
     for (int k = 0; k <= (s->item == 8 ? 18 : 9); k++) {
-        lh_fit fit = lh_fit_of(s, 1, lh_powers_of_ten[k], 0);
+        lh_grid_fit fit = lh_grid_fit_of(s, 1, lh_powers_of_ten[k], 0);
         const int found[2] = {fit.exact, k <= 12 ? fit.near : 0};
         for (int j = 0; j < 2; j++) {
             double bits = 3.32 * k + 100.0 * (s->count - found[j]) / s->count + 4 * j;
@@ -166,12 +166,12 @@ static inline double lh_short_number(double x)
     return strtod(text, NULL);
 }
 
-static inline void lh_grid_try(const lh_sample *s, double a, double b, double c, lh_fit *best,
+static inline void lh_grid_try(const lh_sample *s, double a, double b, double c, lh_grid_fit *best,
                                lh_plan *plan)
 {
     if (!(a > 0 && a <= 1e150 && b > 1e-150 && b <= 1e150 && fabs(c) <= 1e300))
         return;
-    lh_fit fit = lh_fit_of(s, a, b, c);
+    lh_grid_fit fit = lh_grid_fit_of(s, a, b, c);
     if (fit.exact > best->exact || (fit.exact == best->exact && fit.near > best->near)) {
         *best = fit;
         lh_plan_put(plan, LH_SCALED, a, b, c, 0);
@@ -179,7 +179,7 @@ static inline void lh_grid_try(const lh_sample *s, double a, double b, double c,
 }
 
 /* The step as it is, as 1 / d, as a / b with b the count of a converter; each with neighbours. */
-static inline void lh_grids_try(const lh_sample *s, double step, double c, lh_fit *best,
+static inline void lh_grids_try(const lh_sample *s, double step, double c, lh_grid_fit *best,
                                 lh_plan *plan)
 {
     static const double counts[] = {4095, 4096, 27648, 32767, 65535, 1023, 255, 16383, 32000, 3};
@@ -202,7 +202,7 @@ static inline void lh_grids_try(const lh_sample *s, double step, double c, lh_fi
 
 static inline lh_plan *lh_scaled_plan(const lh_sample *s, lh_plan *p)
 {
-    lh_fit best = {0, 0};
+    lh_grid_fit best = {0, 0};
     double step = s->distinct < 3 ? 0 : lh_step_find(s);
     if (step == 0)
         return p;

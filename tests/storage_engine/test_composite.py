@@ -1,5 +1,7 @@
 """codecs 9 to 15: every target writes one body, and a second reader gives back the same bits."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from benchmarks.datasets import recordings
 from storage_engine.codec import NUMBER_CODECS, decode_numbers, encode_cold, encode_numbers
 from storage_engine.codec.choice import Recipe, Recipes
 from storage_engine.codec.composite import plans_of, with_last_stage
@@ -236,3 +239,50 @@ def test_sizes_stay(shape, bits):
     values = SHAPES[shape]
     assert 8 * len(encode_numbers(values)[1]) / len(values) <= bits
     assert len(encode_cold(values)[1]) <= len(encode_numbers(values)[1])
+
+
+def test_no_kernel_steps_out_of_bounds(tmp_path):
+    """Bare C under sanitizers: bodies cut and with bits turned, allocated to the byte."""
+    program = tmp_path / "bodies"
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-g1", "-O0", "-Wall", "-Wextra", "-Wno-unused-function"]
+    checks = ["-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    # Unaligned vectors are meant; the other three would triple the time to compile.
+    less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"
+    small = ["--param", "asan-instrumentation-with-call-threshold=0"]
+    here = Path(__file__).parent
+    kernels = f"-I{here.parents[1] / 'storage_engine/kernels'}"
+    source = str(here / "composite_bodies.c")
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *small, kernels, source]
+    subprocess.run([*compiler, "-o", str(program), "-lm"], check=True)
+
+    run = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+
+    assert run.stderr == ""
+    assert run.returncode == 0, run.stdout
+
+
+def bits_of(series: list[np.ndarray], rows: int, *, cold: bool) -> float:
+    """Mean over series of the bits a value takes with its entry in a block's table."""
+    means = []
+    for values in series:
+        recipe, size = Recipe(), 0
+        for at in range(0, len(values), rows):
+            block = values[at : at + rows]
+            _, body = encode_cold(block) if cold else encode_numbers(block, recipe)
+            size += 20 + len(body)
+        means.append(8 * size / len(values))
+    return sum(means) / len(means)
+
+
+@pytest.mark.recording
+def test_real_series_stay_small():
+    """87 series of plants: pcodec alone needs 9.76 bits a value and 9.02 a time."""
+    if not recordings.available():
+        pytest.skip("HISTORIAN_DATA has no recordings")
+    every = recordings.load()
+    values = [one.value for one in every]
+    times = [np.sort(one.timestamp_ns) for one in every if one.clock == "recorded"]
+
+    assert bits_of(values, 8192, cold=False) <= 9.7
+    assert bits_of(values, 16_384, cold=True) <= 8.5
+    assert bits_of(times, 16_384, cold=True) <= 9.0
