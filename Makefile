@@ -28,15 +28,19 @@ lint: $(VENV)/.tested-with
 types: $(VENV)/.tested-with
 	$(BIN)/mypy
 
-# Rivals are in an environment of their own; what is dear to make is kept in HISTORIAN_BENCH_DIR.
+# Rivals are in an environment of their own, over the rooms compiled in place; what is dear to make
+# is kept in HISTORIAN_BENCH_DIR.
 # BENCH="sizes queries" chooses; `python -m benchmarks --help` names them.
 bench: $(VENV)-bench/.made
 	$(VENV)-bench/bin/python -m benchmarks $(BENCH)
 
 $(VENV)-bench/.made: $(VENV)/.built
 	[ -d $(VENV)-bench ] || $(BIN)/python -m venv $(VENV)-bench
-	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check -U "pip>=24" "setuptools>=77" "cython>=3.1,<4"
-	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[bench]"
+	$(BIN)/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	  print(*p['dependencies'], *p['optional-dependencies']['bench'], sep='\n')" > $(VENV)-bench/wanted.txt
+	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check -r $(VENV)-bench/wanted.txt
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > "$$($(VENV)-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/behind.pth"
 	touch $@
 
 # The wheel is built, installed alone into an environment of its own, and tested from outside the checkout.
