@@ -114,12 +114,13 @@ class Mutation:
     end: int
 
 
-def flip(offset: int) -> Mutation:
-    """One bit of a byte, another one at every place."""
+def flip(offset: int, bit: int | None = None) -> Mutation:
+    """One bit of a byte; unless told which, another one at every place."""
+    chosen = (offset * 5 + 3) % 8 if bit is None else bit
 
     def change(file: File) -> None:
         (byte,) = file.read_at(offset, 1)
-        file.write_at(offset, bytes([byte ^ 1 << (offset * 5 + 3) % 8]))
+        file.write_at(offset, bytes([byte ^ 1 << chosen]))
 
     return Mutation(change, offset, offset + 1)
 

@@ -115,7 +115,8 @@ def block_header_without_sum(patch: Patch) -> None:
 
     def plant(data: bytes, seed: int = 0) -> int:
         rest = memoryview(data)
-        return crc32c(bytes(rest[28:]) if len(rest) > 64 else bytes(rest), seed)
+        table = 8 + 20 * int.from_bytes(rest[4:6], "little")
+        return crc32c(bytes(rest[table:]) if len(rest) > 64 else bytes(rest), seed)
 
     patch.setattr(block, "crc32c", plant)
 

@@ -24,7 +24,7 @@ from invariants import Violation
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
-DISKS = 150  # opened at most; a bug that needs more luck is none of this list
+DISKS = 700
 SHORT = STEPS[:12]
 
 
@@ -58,22 +58,26 @@ def _open_disks(story: crash_steps.Story, fs: RecordingFileSystem) -> None:
 
 def log_flips(patch: Patch, plant: Plant, steps: Sequence[crash_steps.Step]) -> None:
     """Flip bytes of the log of a store that is written and read with the bug."""
-    _flip(patch, plant, "wal", steps)
-
-
-def segment_flips(patch: Patch, plant: Plant, steps: Sequence[crash_steps.Step]) -> None:
-    """Flip bytes of the segments likewise."""
-    _flip(patch, plant, "segments", steps)
-
-
-def _flip(patch: Patch, plant: Plant, directory: str, steps: Sequence[crash_steps.Step]) -> None:
     del steps
     with patch.context() as planted:
         plant(planted)
         damaged = Damaged(*build(16_000))
-        for path in [one for one in damaged.paths if one.startswith(directory)][-4:]:
+        for path in [one for one in damaged.paths if one.startswith("wal")][-4:]:
             for at in range(0, min(damaged.size(path), 320), 3):
                 damaged.check(path, flip(at), f"{path} flipped at {at}")
+
+
+def segment_flips(patch: Patch, plant: Plant, steps: Sequence[crash_steps.Step]) -> None:
+    """Flip every bit where the first blocks of some segments lie."""
+    del steps
+    with patch.context() as planted:
+        plant(planted)
+        damaged = Damaged(*build(16_000))
+        paths = [one for one in damaged.paths if one.startswith("segments")]
+        for path in [*paths[:2], *paths[-2:]]:
+            for at in range(64, min(damaged.size(path), 160)):
+                for bit in range(8):
+                    damaged.check(path, flip(at, bit), f"{path} flipped at {at}, bit {bit}")
 
 
 def sync_faults(patch: Patch, plant: Plant, steps: Sequence[crash_steps.Step]) -> None:
