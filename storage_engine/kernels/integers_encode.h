@@ -1,4 +1,4 @@
-/* Template of one target: codec 8 encoded, by integers only, so that all targets write one result. */
+/* Template of one target: codec 8 encoded, by integers only: all targets write the same. */
 
 #include "fit.h"
 

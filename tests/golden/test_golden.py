@@ -1,6 +1,5 @@
 """Stores of every released format: engine and second reader give what was written, row by row."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from golden.facts import load
 from golden.story import CONFIG
 from golden.views import read_by_engine, read_by_second, spool_rows
 from golden.write import next_directory, write
@@ -30,7 +30,7 @@ by_place = {"ids": lambda path: "-".join(path.parts[-2:])}
 def golden(request, tmp_path):
     """A copy of a golden store, and what reads of it must give."""
     shutil.copytree(request.param / "store", tmp_path / "store")
-    return tmp_path / "store", json.loads((request.param / "expected.json").read_text())
+    return tmp_path / "store", load(request.param)
 
 
 def test_there_are_golden_stores():
@@ -91,7 +91,7 @@ def test_the_second_reader_checks_every_summary(golden):
 def test_a_spool_gives_what_was_written(path, tmp_path):
     """Both the second reader and a collector that finds it; one frame of six was sent."""
     shutil.copytree(path / "spool", tmp_path / "spool")
-    expected = json.loads((path / "expected.json").read_text())["rows"]
+    expected = load(path)["rows"]
 
     found = read_spool(tmp_path / "spool")
 
@@ -121,5 +121,5 @@ def test_the_stories_can_still_be_told(tmp_path):
     write(tmp_path / "store-1")
 
     for path in tmp_path.glob("*/*/store"):
-        expected = json.loads((path.parent / "expected.json").read_text())
+        expected = load(path.parent)
         assert expected["streams"] == read_by_second(Store(path), expected["lsns"])

@@ -1,6 +1,5 @@
 """Golden stores spoiled on purpose: both readers agree on what is left, and say what is not."""
 
-import json
 import random
 import shutil
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from golden.facts import load
 from golden.story import CONFIG
 from golden.views import read_by_engine, read_by_second
 from second_reader.spool import read_spool
@@ -66,7 +66,7 @@ def newest(views: dict[str, Any], lsn: int) -> dict[str, Any]:
 @pytest.mark.parametrize("store", STORES, ids=lambda path: "-".join(path.parts[-2:]))
 def test_two_readers_agree_on_what_is_left(store, tmp_path):
     """The same rows from both; and where rows are missing, both name damage."""
-    facts = json.loads((store / "expected.json").read_text())
+    facts = load(store)
     lsn = facts["lsns"][-1]
     expected = newest(facts["streams"], lsn)
     harmed = 0

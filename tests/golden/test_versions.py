@@ -1,6 +1,5 @@
 """What stores of older versions and old rows become: other bytes, the same history."""
 
-import json
 import random
 import shutil
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from golden.facts import load
 from golden.stories import CONFIGS, STORIES
 from golden.story import CONFIG, Story
 from golden.views import read_by_engine, read_by_second
@@ -46,7 +46,7 @@ def test_a_store_of_version_1_is_read_written_to_and_becomes_version_2(golden, t
     """Rows of both versions at first, then all anew; every read of before gives what it gave."""
     root = tmp_path / "store"
     shutil.copytree(golden / "store", root)
-    expected = json.loads((golden / "expected.json").read_text())
+    expected = load(golden)
     clock = SetClock()
     engine = Engine.open(RealFileSystem(root), CONFIG, clock)
     assert versions(root, live(engine)) == {1}

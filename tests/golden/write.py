@@ -3,13 +3,12 @@
 A store of a released format is what later versions are held to, so none is written anew.
 """
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from golden.facts import dump
 from golden.stories import CONFIGS, STORIES, spool
 from golden.story import CONFIG, Story
 
@@ -32,12 +31,6 @@ def spread(lsns: list[int]) -> list[int]:
     return sorted({0, *(lsns[last * k // (LSNS - 1)] for k in range(LSNS))})
 
 
-def dump(path: Path, facts: Any) -> None:
-    """JSON with a line per list of rows, so that a difference can be read."""
-    text = json.dumps(facts, ensure_ascii=True, separators=(",", ":")).replace("]],[", "]],\n[")
-    path.write_text(text.replace('"plain"', '\n"plain"') + "\n")
-
-
 def write(target: Path) -> None:
     """Every story into a directory of its own below `target`, which must not exist."""
     target.mkdir()
@@ -47,14 +40,14 @@ def write(target: Path) -> None:
         story = Story(RealFileSystem(root), CONFIGS.get(name, CONFIG))
         tell(story)
         facts = {"lsns": (lsns := spread(story.lsns)), "streams": story.expected(lsns)}
-        dump(target / name / "expected.json", facts)
+        dump(target / name, facts)
         story.engine.close()
         size = sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
         assert size < STORE_BYTES_MAX, f"{name} has {size} bytes, want < {STORE_BYTES_MAX}"
         print(f"{root}: {size} bytes, known at {lsns}")
     root = target / "spool" / "spool"
     root.mkdir(parents=True)
-    dump(target / "spool" / "expected.json", {"rows": spool(root)})
+    dump(target / "spool", {"rows": spool(root)})
 
 
 if __name__ == "__main__":
