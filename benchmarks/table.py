@@ -67,6 +67,7 @@ ENTRIES = (
     Entry("1 tag, 1 day, raw", "queries", (Want(25, "DuckDB"),)),
     Entry("100 tags, 1 day, hours", "queries", (Want(50, "DuckDB"),)),
     Entry("1 tag, 1 year, 2,000 pixels", "queries", (Want(5), Want(50, "DuckDB"))),
+    Entry("1 tag, 1 year, 2,000 pixels, cold", "queries"),
     Entry("latest of 100,000 tags", "queries", (Want(20),)),
     Entry("latest of 100,000 of a million tags", "tags", (Want(20),)),
     Entry("time-weighted average", "queries", (Want(1),)),
