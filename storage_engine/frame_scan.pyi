@@ -1,9 +1,11 @@
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 from storage_engine.sample import UInt32Array
 
-_Places = tuple[int, int, int, int, int, int, int]
+_Places: TypeAlias = tuple[int, int, int, int, int, int, int]
 
 def plain_sections(raw: bytes) -> list[_Places] | None: ...
 def bound_streams(

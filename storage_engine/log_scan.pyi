@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -7,8 +8,8 @@ from typing_extensions import Buffer
 from storage_engine.head_rows import RowLog, _Newest
 from storage_engine.sample import Int64Array, UInt32Array, UInt64Array
 
-_Columns = tuple[Int64Array, UInt32Array, UInt64Array, Int64Array, npt.NDArray[np.uint8]]
-_Last = tuple[bytes, int, int, int, int]
+_Columns: TypeAlias = tuple[Int64Array, UInt32Array, UInt64Array, Int64Array, npt.NDArray[np.uint8]]
+_Last: TypeAlias = tuple[bytes, int, int, int, int]
 
 def sound_records(data: Buffer, at: int, seed: int, budget: int) -> tuple[_Columns, int, int]: ...
 def plain_frames(
