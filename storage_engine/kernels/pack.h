@@ -122,6 +122,12 @@ static void LH_T(lh_stream_read)(const uint8_t *in, int64_t count, unsigned widt
         int64_t bit = i * width;
         out[i] = ((lh_load(in + (bit >> 3), 8) >> (bit & 7)) & mask) + base;
     }
+    if (width > 0 && width <= 57 && i < count) { /* the others lie in the last 8 bytes */
+        const int64_t from = size < 8 ? 0 : size - 8;
+        const uint64_t last = lh_load(in + from, (unsigned)(size - from));
+        for (; i < count; i++)
+            out[i] = ((last >> (i * width - 8 * from)) & mask) + base;
+    }
     for (; i < count; i++) {
         int64_t bit = i * width, byte = bit >> 3, left = size - byte;
         unsigned off = bit & 7;
