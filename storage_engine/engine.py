@@ -9,8 +9,8 @@ from typing import Self
 
 from storage_engine.clock import Clock
 from storage_engine.config import EngineConfig
-from storage_engine.engine_arrays import ArraySide
 from storage_engine.engine_backup import BackupSide
+from storage_engine.engine_briefs import BriefSide
 from storage_engine.engine_erasure import ErasureSide
 from storage_engine.engine_retention import RetentionSide
 from storage_engine.engine_types import Appended, EngineStats, LatestSamples
@@ -23,7 +23,7 @@ from storage_engine.wal_record import Finding
 _LOCK = "lock"
 
 
-class Engine(RetentionSide, BackupSide, ErasureSide, ArraySide):
+class Engine(RetentionSide, BackupSide, ErasureSide, BriefSide):
     """One open store. Build it with :meth:`open`; every method is safe for many threads."""
 
     @classmethod

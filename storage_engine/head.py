@@ -223,6 +223,12 @@ class Head:
             tuple(self._events.get(stream_id, ())),
         )
 
+    def holds(self, stream_ids: Int64Array) -> BoolArray:
+        """Mask of series that have rows here; call under the engine's lock."""
+        count = self._log.count
+        out: BoolArray = count[np.minimum(stream_ids, len(count) - 1)] > 0
+        return out & (stream_ids < len(count))
+
     def samples(self, captured: Captured, value_type: ValueType) -> Rows | None:
         """Rows of a captured series in (time, stamp) order, or None when there are none."""
         if captured.count == 0:

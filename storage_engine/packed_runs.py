@@ -228,6 +228,8 @@ class PackedBlocks:
         # Slow streams share a block: it is read once for all of them.
         self._shared: ByteCache[bytes] = ByteCache(bytes_max // 8)
         self._lowest: ByteCache[npt.NDArray[np.uint32]] = ByteCache(4 << 20)
+        # Of brief_reads: what many series of one question have, which the next asks again.
+        self.plans: ByteCache[object] = ByteCache(bytes_max // 4)
 
     def runs(
         self, info: SegmentInfo, stream_id: int, *, summaries: bool = False
@@ -336,5 +338,5 @@ class PackedBlocks:
 
     def clear(self) -> None:
         """Drop everything, so that the next read sees the disk."""
-        for cache in (self._runs, self._shared, self._lowest):
+        for cache in (self._runs, self._shared, self._lowest, self.plans):
             cache.clear()

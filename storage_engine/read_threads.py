@@ -18,10 +18,15 @@ class ReadThreads:
     ----------
     count : int
         Threads that work on one call, the caller's own included; 0 for one per core.
+
+    Attributes
+    ----------
+    count : int
+        At least 1.
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count or os.cpu_count() or 1
+        self.count = count or os.cpu_count() or 1
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -48,7 +53,7 @@ class ReadThreads:
                 ended.set()
                 raise
 
-        helpers = min(self._count, items // _SERIES_MIN) - 1
+        helpers = min(self.count, items // _SERIES_MIN) - 1
         others: list[Future[None]] = []
         if helpers > 0:
             pool = self._started()
@@ -64,7 +69,7 @@ class ReadThreads:
     def _started(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._count, "read")
+                self._pool = ThreadPoolExecutor(self.count, "read")
             return self._pool
 
     def close(self) -> None:

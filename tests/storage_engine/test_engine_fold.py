@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant
 
 from storage_engine.blocks import Stop
+from storage_engine.brief_reads import BriefColumns
 from storage_engine.changes import Change, Verb
 from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.fold import FoldColumns
@@ -55,6 +56,19 @@ def same(found: Folded, series: int, expected: FoldColumns, *, brief=False) -> N
         assert mine.tobytes() == expected.result(name).tobytes(), name
 
 
+def same_columns(found: BriefColumns, states: Folded) -> None:
+    """The digits of the states in plain columns."""
+    assert found.damage == states.damage
+    for series in range(len(found.types)):
+        table = states.table(series)
+        for k, name in enumerate(("rows", "good")):
+            assert found.counts[k, series].tolist() == table[name].tolist(), name
+        for k, name in enumerate(("minimum", "maximum", "first_good", "last_good")):
+            assert found.cells[k, series].tolist() == table[name].tolist(), name
+    for k, name in enumerate(("sum", "mean")):
+        assert found.sums[k].tobytes() == states.result(name).tobytes(), name
+
+
 class FoldMachine(EngineMachine):
     """The engine's own machine, with every state folded as well."""
 
@@ -73,6 +87,9 @@ class FoldMachine(EngineMachine):
                         series[place], int(edges[0]), int(edges[-1]), known_at_lsn=known_at
                     )
                     same(found, place, plain(rows, value_type, edges))
+            for summaries in (True, False):
+                columns = self.engine.fold_brief(series, edges, summaries=summaries)
+                same_columns(columns, self.engine.fold(series, edges, brief=True))
 
 
 FoldMachine.TestCase.settings = settings(
@@ -108,6 +125,8 @@ def test_large_blocks_late_data_and_deletions(seed):
             edges = np.unique(np.linspace(a, b + 1, windows + 1).astype(np.int64))
             found = engine.fold(series, edges)
             short = engine.fold(series, edges, brief=True)
+            for summaries in (True, False):
+                same_columns(engine.fold_brief(series, edges, summaries=summaries), short)
             for place, value_type in enumerate(NUMBERS):
                 rows = engine.read(series[place], int(edges[0]), int(edges[-1]))
                 same(found, place, plain(rows, value_type, edges))

@@ -1,0 +1,165 @@
+"""Charts and reports of the engine: counts, extremes and means of windows, as plain columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage_engine.block_fold import NOT_LOADED, Windows
+from storage_engine.blocks import Stop
+from storage_engine.brief_reads import (
+    DONE,
+    BriefColumns,
+    Plan,
+    fill,
+    load_runs,
+    make_plan,
+    new_columns,
+    put,
+)
+from storage_engine.briefs import NO_RUNS
+from storage_engine.engine_arrays import ArraySide
+from storage_engine.errors import InvalidArgument
+from storage_engine.fold_reads import Edges, Folded, Folding, edges_of
+from storage_engine.frame import SlotKind
+from storage_engine.reads import Window, read_samples
+from storage_engine.sample import BoolArray, Int64Array, SampleColumns
+from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.live import SegmentSet
+from storage_engine.state import View
+from storage_engine.streams import StreamInfo, get_stream
+
+_BRIEF = 1  # the bit of the plain sum
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The store as one call sees it; ``busy``: series that have more than rows of segments."""
+
+    infos: list[StreamInfo]
+    segments: SegmentSet
+    busy: BoolArray
+    views: dict[int, View]
+
+
+class BriefSide(ArraySide):
+    """Folds of which nothing but counts, extremes, sum and mean is wanted."""
+
+    def fold_brief(
+        self,
+        series_ids: Sequence[int],
+        edges: Edges,
+        *,
+        summaries: bool = True,
+        stop: Stop | None = None,
+    ) -> BriefColumns:
+        """Fold the samples of windows, as :meth:`fold` does, into plain columns.
+
+        Parameters
+        ----------
+        series_ids : sequence of int
+        edges : int64 array, shape (w + 1,), or tuple of start, step and count
+            Window k is edges[k] <= time < edges[k + 1], in nanoseconds UTC. They do not fall.
+        summaries : bool
+            Without, every row is decoded; the answer is the same.
+        stop : Stop, optional
+            Ends the fold when another thread sets it; it is looked at before every block.
+
+        Returns
+        -------
+        BriefColumns
+            The digits of :meth:`fold`. Symbols and strings have counts alone.
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown series, or edges that fall.
+        LimitExceeded
+            Too many windows, or it was told to stop.
+        EngineClosed
+        """
+        times = edges_of(edges)
+        if len(times) < 2:
+            raise InvalidArgument(f"cannot fold: got {len(times)} edges, want 2 that rise")
+        stop = Stop() if stop is None else stop
+        moment = self._moment(series_ids)
+        infos, segments = moment.infos, moment.segments
+        out = new_columns(times, (info.value_type for info in infos))
+        got = np.where(moment.busy, NO_RUNS, 0).astype(np.int32)
+        touched = self._touched.of(segments, int(times[0]), int(times[-1])) if infos else []
+        plan = self._plan(segments, touched, infos)
+        got[plan.table["got"] < 0] = NO_RUNS
+        threads = self._threads.count
+        fill(out, plan, got, threads=threads, stop=stop, decode=not summaries)
+        if (got == NOT_LOADED).any():
+            want = np.flatnonzero(got == NOT_LOADED).tolist()
+            plan, damaged = load_runs(self._packed, plan, want, infos, times, decode=not summaries)
+            self._keep(segments, touched, infos, plan)
+            got[want] = 0
+            got[damaged] = NO_RUNS
+            fill(out, plan, got, threads=threads, stop=stop, decode=not summaries)
+        rest = np.flatnonzero(got != DONE).tolist()
+        if not rest:
+            return out
+        for k in rest:
+            moment.views.setdefault(k, View(infos[k], segments, ()))
+        found = self._states([moment.views[k] for k in rest], touched, times, stop)
+        put(out, rest, found)
+        return BriefColumns(out.edges, out.types, out.counts, out.cells, out.sums, found.damage)
+
+    def _moment(self, series_ids: Sequence[int]) -> _Moment:
+        ids = np.asarray(series_ids, np.int64)
+        with self._lock:
+            self._check_open("read")
+            known = self._state.streams.by_id
+            infos = [get_stream(known, series_id) for series_id in series_ids]
+            for info in infos:
+                if info.kind is not SlotKind.SERIES:
+                    self._view(info.id, SlotKind.SERIES)  # says so
+            self._drain()
+            heads = (*(frozen.head for frozen in self._state.frozen), self._state.front)
+            busy = np.logical_or.reduce([head.holds(ids) for head in heads])
+            stones = self._state.tombstones
+            if stones:
+                busy |= np.array([bool(stones.of(info.id)) for info in infos], np.bool_)
+            views = {int(k): self._state.view(infos[k]) for k in np.flatnonzero(busy)}
+            return _Moment(infos, self._state.segments, busy, views)
+
+    def _plan(
+        self, segments: SegmentSet, touched: list[SegmentInfo], infos: list[StreamInfo]
+    ) -> Plan:
+        """Plan of an earlier question over the same segments, or a new one."""
+        known = self._packed.plans.get(_key(touched, infos))
+        if isinstance(known, tuple) and known[0] is segments.ids:
+            plan: Plan = known[1]
+            return plan
+        plan = make_plan(self._packed, touched, infos)
+        self._keep(segments, touched, infos, plan)
+        return plan
+
+    def _keep(
+        self,
+        segments: SegmentSet,
+        touched: list[SegmentInfo],
+        infos: list[StreamInfo],
+        plan: Plan,
+    ) -> None:
+        # The ids, not the set: whoever holds that one keeps its files.
+        self._packed.plans.put(_key(touched, infos), (segments.ids, plan), plan.size_bytes)
+
+    def _states(
+        self, views: list[View], touched: list[SegmentInfo], times: Int64Array, stop: Stop
+    ) -> Folded:
+        """Fold by states what the columns' kernel cannot."""
+        window = Window(int(times[0]), int(times[-1]))
+
+        def read_rows(view: View, part: Window) -> SampleColumns:
+            return read_samples(self._reader, view, part, view.info.duplicates)
+
+        folding = Folding(self._packed, touched, views, window, read_rows, stop, edges=times)
+        self._threads.spread(len(views), lambda: Windows(times, stop, _BRIEF), folding.fold)
+        return folding.done()
+
+
+def _key(touched: list[SegmentInfo], infos: list[StreamInfo]) -> tuple[object, ...]:
+    return (tuple(segment.id for segment in touched), tuple(info.id for info in infos))
