@@ -57,9 +57,13 @@ class Store:
     cold : bool
         Compacted once more with the clock `COLD_DAYS` on, so that cold codecs are used; without it
         none are, however old the data are.
+    read_threads : int
+        Of one call; 0 for one per core.
     """
 
-    def __init__(self, data: DataSet, way: str, *, cold: bool = False) -> None:
+    def __init__(
+        self, data: DataSet, way: str, *, cold: bool = False, read_threads: int = 0
+    ) -> None:
         self.data = data
         self._way = way
         key = places.digest(sources(), way, data.key)
@@ -67,7 +71,9 @@ class Store:
         self.facts: dict[str, float] = json.loads((made / "facts.json").read_text())
         self._clock = SetClock(data.end_ns)
         self.engine = Engine.open(
-            RealFileSystem(made / ("cold" if cold else "warm")), EngineConfig(), self._clock
+            RealFileSystem(made / ("cold" if cold else "warm")),
+            EngineConfig(read_threads=read_threads),
+            self._clock,
         )
         by_uuid = {info.uuid: info.id for info in self.engine.streams().values()}
         self.ids = [by_uuid[uuid_of(tag)] for tag in range(data.tags)]
@@ -176,15 +182,24 @@ class Store:
 
     def _folded(self, tags: Sequence[int], start_ns: int, step_ns: int, count: int) -> Buckets:
         asked = (start_ns, step_ns, count)
-        found = self.engine.fold([self.ids[tag] for tag in tags], asked, brief=True)
+        found = self.engine.fold_brief([self.ids[tag] for tag in tags], asked)
         assert not found.damage, "a read was not whole"
-        assert len(found.columns) == 1, "every tag holds float64"
-        table = found.columns[0].table
-        held = np.flatnonzero(table["good"] > 0)
-        low, high = (table[name][held].view(np.float64) for name in ("minimum", "maximum"))
-        mean = found.result("mean").reshape(-1)[held]
+        held = np.flatnonzero(found.good > 0)
         tag = np.asarray(tags, np.int64)[held // count]
+        columns = (found.floats("minimum"), found.floats("maximum"), found.mean)
+        low, high, mean = (column.reshape(-1)[held] for column in columns)
         return Buckets(tag, start_ns + held % count * step_ns, low, high, mean)
+
+    def scan(self) -> Buckets:
+        """Minimum, maximum, mean of each tag, every value decoded for it."""
+        data = self.data
+        asked = np.array([data.start_ns, data.end_ns])
+        found = self.engine.fold_brief(self.ids, asked, summaries=False)
+        assert not found.damage, "a read was not whole"
+        assert int(found.good.sum()) == data.samples, "rows are missing"
+        low, high, mean = found.floats("minimum"), found.floats("maximum"), found.mean
+        start = np.full(data.tags, data.start_ns)
+        return Buckets(np.arange(data.tags), start, low[:, 0], high[:, 0], mean[:, 0])
 
     def latest(self) -> Latest:
         """Newest samples of all tags."""
@@ -206,12 +221,12 @@ def fast_reads() -> bool:
 
 def fast_folds() -> bool:
     """Whether the engine folds windows itself."""
-    return hasattr(Engine, "fold")
+    return hasattr(Engine, "fold_brief")
 
 
 def way_of(*calls: str) -> str:
     """How the questions were asked of this engine, for the conditions of a figure."""
-    have = {"read_arrays": fast_reads(), "fold": fast_folds()}
+    have = {"read_arrays": fast_reads(), "fold": fast_folds(), "fold_brief": fast_folds()}
     return ", ".join(f"engine.{call}" if have[call] else "engine.read and numpy" for call in calls)
 
 
