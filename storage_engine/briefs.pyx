@@ -57,6 +57,7 @@ def fold_series(
     cdef lh_brief_work work
     cdef int64_t n = series.shape[0] // <int64_t> sizeof(lh_brief_series)
     cdef int64_t m = edges.shape[0] - 1
+    cdef int got
     cdef Desk desk
     times = np.asarray(edges)
     if m < 1 or (times[1:] < times[:m]).any():
@@ -75,5 +76,7 @@ def fold_series(
     work.out.sum, work.out.mean = &sums[0, 0], &sums[1, 0]
     desk = _SPARE.pop() if _SPARE else Desk()
     with nogil:
-        lh_brief_many(&work, threads, desk.held, desk.room.scratch)
+        got = lh_brief_many(&work, threads, desk.held, desk.room.scratch)
     _SPARE.append(desk)
+    if got < 0:
+        raise MemoryError

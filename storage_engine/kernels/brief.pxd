@@ -37,5 +37,5 @@ cdef extern from "brief_many.h" nogil:
         const int *stop
 
     lh_briefs *lh_briefs_room() noexcept
-    void lh_brief_many(
-        lh_brief_work *work, int64_t threads, lh_briefs *room, uint8_t *scratch) noexcept
+    int lh_brief_many(
+        const lh_brief_work *work, int64_t threads, lh_briefs *room, uint8_t *scratch) noexcept

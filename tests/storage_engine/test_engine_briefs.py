@@ -200,7 +200,7 @@ def test_one_question_again_and_again():
 
 def test_many_series_by_many_callers():
     """Threads that fold share what others load."""
-    engine, _ = opened(read_threads=3)
+    engine, _ = opened(read_threads=3, block_rows=1024)
     rng = np.random.default_rng(3)
     time = times_of("jitter", rng)
     series = series_of(engine, [shaped(SHAPES[k % len(SHAPES)], rng) for k in range(36)], time)
