@@ -186,7 +186,8 @@ static inline int64_t lh_briefs_cut(lh_briefs *w, const lh_times *t, int64_t low
         if (last < edge) low = high;
         else {
             const double passed = (double)((uint64_t)edge - (uint64_t)first);
-            const int64_t guess = begin + (int64_t)(passed * pace) + 1;
+            const double at = passed < length ? passed : length; /* times that fall are wrong */
+            const int64_t guess = begin + (int64_t)(at * pace) + 1;
             low = lh_times_find(t, low, high - 1, guess, edge);
             k = lh_briefs_window(w, k, lh_time_at(t, low));
         }

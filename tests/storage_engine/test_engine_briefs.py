@@ -287,3 +287,22 @@ def test_calls_that_are_wrong():
     engine.close()
     with pytest.raises(EngineClosed):
         engine.fold_brief([stream], (0, 1, 3))
+
+
+@pytest.mark.parametrize(
+    "sanitizer", ["address,undefined", pytest.param("thread", marks=pytest.mark.slow)]
+)
+def test_no_kernel_steps_out_of_bounds(tmp_path, sanitizer):
+    """Bare C: columns cut and with bits turned, allocated to the byte; whole ones by threads."""
+    here, program = Path(__file__).parent, tmp_path / "bodies"
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-g1", "-O0", "-Wall", "-Wextra", "-Wno-unused-function"]
+    checks = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    if sanitizer != "thread":  # unaligned vectors are meant; the other three take long to compile
+        checks.append("-fno-sanitize=alignment,null,object-size,pointer-overflow")
+    kernels = f"-I{here.parents[1] / 'storage_engine/kernels'}"
+    source = [str(here / "brief_bodies.c"), "-o", str(program), "-pthread", "-lm"]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, kernels]
+    subprocess.run([*compiler, *source], check=True)
+    run = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+    assert run.returncode == 0, run.stdout
