@@ -18,7 +18,9 @@ from storage_engine.kernels.block_fold cimport (
     lh_windows_runs,
 )
 from storage_engine.kernels.column cimport lh_kernels
-from storage_engine.kernels.fold cimport LH_EVERY, lh_fold_columns, lh_fold_free
+from storage_engine.kernels.fold cimport (
+    LH_DURATIONS, LH_EVERY, lh_fold_columns, lh_fold_free,
+)
 
 import numpy as np
 
@@ -32,7 +34,7 @@ cdef class Windows:
     """Windows of one series while they are filled; may be used for one series after the other.
 
     The windows are those between ``edges``, int64 that do not fall, two at least. ``wanted``
-    has a bit for each sum of fold_state.SUMS that is kept.
+    has a bit for each sum of fold_state.SUMS that is kept, and fold_state.DURATIONS.
     """
 
     cdef lh_windows *held
@@ -56,7 +58,7 @@ cdef class Windows:
         self.held = <lh_windows *> memory
         self.edges, self.stop = edges, stop
         self.count = edges.shape[0] - 1
-        self.wanted = wanted & LH_EVERY
+        self.wanted = wanted & (LH_EVERY | LH_DURATIONS)
         self.room = take_room()
 
     def __dealloc__(self):

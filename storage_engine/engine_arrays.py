@@ -10,7 +10,7 @@ from storage_engine.columns import STRINGS
 from storage_engine.engine_reads import ReadSide
 from storage_engine.errors import InvalidArgument
 from storage_engine.fold_reads import Edges, Folded, Folding, edges_of
-from storage_engine.fold_state import SUMS
+from storage_engine.fold_state import DURATIONS, SUMS
 from storage_engine.frame import SlotKind
 from storage_engine.reads import Window, read_samples
 from storage_engine.sample import SampleColumns
@@ -83,6 +83,7 @@ class ArraySide(ReadSide):
         *,
         brief: bool = False,
         sums: Sequence[str] | None = None,
+        durations: bool = False,
         known_at_lsn: int | None = None,
         stop: Stop | None = None,
     ) -> Folded:
@@ -97,6 +98,8 @@ class ArraySide(ReadSide):
             Of all sums the plain sum alone, which takes a fraction of the time.
         sums : sequence of str, optional
             Which of fold_state.SUMS are wanted, instead; none for counts, extremes, first, last.
+        durations : bool
+            How long each value was held, too: :meth:`Folded.durations`.
         known_at_lsn : int, optional
             As if nothing behind this lsn had been written.
         stop : Stop, optional
@@ -118,9 +121,7 @@ class ArraySide(ReadSide):
         times = edges_of(edges)
         stop = Stop() if stop is None else stop
         chosen = (SUMS[:1] if brief else SUMS) if sums is None else sums
-        if not set(chosen) <= set(SUMS):
-            raise InvalidArgument(f"cannot fold: got sums {chosen}, want some of {SUMS}")
-        wanted = sum(1 << SUMS.index(name) for name in set(chosen))
+        wanted = _bits(chosen) | (DURATIONS if durations else 0)
         own = [Windows(times, stop, wanted)]  # refuses edges that are none
         with self._lock:  # one moment for all
             views = [self._view(series_id, SlotKind.SERIES) for series_id in series_ids]
@@ -140,3 +141,9 @@ class ArraySide(ReadSide):
 
         self._threads.spread(len(views), windows, folding.fold)
         return folding.done()
+
+
+def _bits(sums: Sequence[str]) -> int:
+    if not set(sums) <= set(SUMS):
+        raise InvalidArgument(f"cannot fold: got sums {sums}, want some of {SUMS}")
+    return sum(1 << SUMS.index(name) for name in set(sums))

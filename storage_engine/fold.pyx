@@ -3,8 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from storage_engine.kernels.fold cimport (
-    LH_BRIEF, LH_EVERY, lh_fold_begin, lh_fold_columns, lh_fold_finish, lh_fold_free, lh_fold_join,
-    lh_fold_known, lh_fold_places, lh_fold_result, lh_fold_state, lh_folder,
+    LH_BRIEF, LH_EVERY, lh_fold_columns, lh_fold_free, lh_fold_groups, lh_fold_known,
+    lh_fold_places, lh_fold_result, lh_fold_state,
 )
 
 import numpy as np
@@ -19,7 +19,8 @@ if sizeof(lh_fold_state) != STATE.itemsize:
 cdef class FoldColumns:
     """Fold states of windows or vectors of one value type, one a row of a fold_state.STATE table.
 
-    A table that is given is copied; a sum whose ``exact`` bit is not set in it is not known.
+    A table that is given is copied; a sum whose ``exact`` bit is not set in it is not known, nor
+    are durations by value where it has some.
     """
 
     def __cinit__(self, int kind, table not None):
@@ -30,7 +31,8 @@ cdef class FoldColumns:
         self.n, self.kind = len(table), kind
         self.states = <lh_fold_state *> &raw[0] if self.n else NULL
         np.asarray(raw)[...] = np.ascontiguousarray(table).view(np.uint8)
-        held["wide"] = 0
+        held["exact"] &= np.where(held["codes"], LH_EVERY, 255).astype(np.uint8)
+        held["wide"], held["codes"] = 0, 0
         self.table = held.view()
         self.table.flags.writeable = False
 
@@ -53,8 +55,8 @@ cdef class FoldColumns:
         """Fold the rows of each window [edges[k], edges[k + 1]) of m + 1 edges; gives m states.
 
         ``time`` must not fall; ``value`` is contiguous and of the kind (codes uint64, 6: None).
-        ``brief``: counts, extremes, first, last and the sum alone. With ``wanted``, bits of the
-        sums of each window, edges are numbers of rows. The GIL is released.
+        ``brief``: counts, extremes, first, last and the sum alone. With ``wanted``, bits of what
+        each window wants beside these, edges are numbers of rows. The GIL is released.
         """
         cdef int64_t n = time.shape[0], m = len(edges) - 1
         cdef const uint8_t[::1] values, marks, wants = wanted
@@ -98,9 +100,8 @@ cdef class FoldColumns:
         Group k is [starts[k], starts[k + 1]), the last goes to the end. A sum is known where every
         state that has rows knows it.
         """
-        cdef int64_t n = row.shape[0], m = starts.shape[0], k, i, end
+        cdef int64_t n = row.shape[0], m = starts.shape[0]
         cdef int failed = 0
-        cdef lh_folder f
         cdef FoldColumns out = FoldColumns(kind, np.zeros(m, STATE))
         held = np.array([len(part) for part in sources], np.int64)
         if source.shape[0] != n or np.any(np.diff(np.asarray(starts), append=n, prepend=0) < 0) or (
@@ -110,13 +111,11 @@ cdef class FoldColumns:
             raise InvalidArgument(f"cannot merge {n} fold states: got ones that are not there")
         places = [(<FoldColumns> part).address() for part in sources]
         cdef uint64_t[::1] base = np.array(places, np.uint64)
-        with nogil:
-            for k in range(m):
-                lh_fold_begin(&f, kind, LH_EVERY)
-                end = starts[k + 1] if k + 1 < m else n
-                for i in range(starts[k], end):
-                    lh_fold_join(&f, <lh_fold_state *> base[source[i]] + row[i])
-                failed |= lh_fold_finish(&f, &out.states[k])
+        if m:
+            with nogil:
+                failed = lh_fold_groups(
+                    kind, &base[0] if base.shape[0] else NULL, &source[0] if n else NULL,
+                    &row[0] if n else NULL, n, &starts[0], m, out.states)
         if failed:
             raise MemoryError
         return out
@@ -128,7 +127,7 @@ cdef class FoldColumns:
 
     @property
     def known(self):
-        """Bits of the sums that each row knows, in the order of fold_state.SUMS."""
+        """Bits of the sums that each row knows, in the order of fold_state.SUMS; DURATIONS."""
         cdef int64_t i
         out = np.zeros(self.n, np.uint8)
         cdef uint8_t[::1] view = out

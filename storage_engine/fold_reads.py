@@ -11,10 +11,18 @@ from storage_engine.blocks import STOPPED, Stop
 from storage_engine.columns import STRINGS
 from storage_engine.errors import LimitExceeded
 from storage_engine.fold import FoldColumns
-from storage_engine.fold_state import FOLD_TYPES, STATE
+from storage_engine.fold_codes import held
+from storage_engine.fold_state import DURATIONS, FOLD_TYPES, STATE
 from storage_engine.packed_runs import PackedBlocks
 from storage_engine.reads import Window
-from storage_engine.sample import Damage, Int64Array, SampleColumns
+from storage_engine.sample import (
+    AnyArray,
+    BoolArray,
+    Damage,
+    Int64Array,
+    SampleColumns,
+    UInt64Array,
+)
 from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.summary import fold_cells
 from storage_engine.state import View
@@ -23,6 +31,31 @@ from storage_engine.stretches import Stretches, find_stretches
 STATES_MAX = 1 << 22  # some 400 bytes each
 Edges = Int64Array | tuple[int, int, int]
 RowRead = Callable[[View, Window], SampleColumns]
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long each value was held in the windows of a series.
+
+    A value is held from a good row to the next row, where that one is good too and lies in the
+    same window: the times of a window add up to ``covered_ns`` of its state.
+
+    Attributes
+    ----------
+    window : int64, shape (k,)
+        Ascending.
+    value : array, shape (k,)
+        In the type of the series; a symbol as segment.summary.symbol_code gives it.
+    ns : uint64, shape (k,)
+        Of each value in a window; the longest first, then the lower code.
+    known : bool, shape (w,)
+        False for windows with more than 256 such values, which have no entry here.
+    """
+
+    window: Int64Array
+    value: AnyArray
+    ns: UInt64Array
+    known: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +83,19 @@ class Folded:
         """States of one series, by its position in the call: fold_state.STATE, shape (w,)."""
         which, first = self.place[series]
         return self.columns[which].table[first : first + len(self.edges) - 1]
+
+    def durations(self, series: int) -> Durations:
+        """How long each value was held, of a series by its position; asked for in the call."""
+        which, first = self.place[series]
+        columns, behind = self.columns[which], first + len(self.edges) - 1
+        starts, values = held(columns, first, behind)
+        window = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        order = np.lexsort((values["code"], ~values["ns"], window))
+        values, kind = values[order], columns.kind
+        known = (columns.table["exact"][first:behind] & DURATIONS).astype(np.bool_)
+        cells = values["code"].astype({1: "<u4", 4: "u1"}.get(kind, "<u8"))
+        typed = cells.view({0: "<f8", 1: "<f4", 2: "<i8", 4: "?"}.get(kind, "<u8"))
+        return Durations(window, typed, np.ascontiguousarray(values["ns"]), known)
 
     def result(self, name: str) -> npt.NDArray[np.float64]:
         """One of fold_state.RESULTS, rounded once: float64, shape (series, w)."""
@@ -145,29 +191,29 @@ class Folding:
         windows.begin(self.columns[which], first)
         if view.info.value_type not in STRINGS:
             for wanted in (windows.needed, None):
-                held = find_stretches(self.packed, self.infos, view, self.window, wanted)
-                got = NOT_LOADED if held is None else self._add(series, windows, held)
+                found = find_stretches(self.packed, self.infos, view, self.window, wanted)
+                got = NOT_LOADED if found is None else self._add(series, windows, found)
                 if got == 0:
                     windows.end()
                     return
-                if held is None or got != NOT_LOADED:
+                if found is None or got != NOT_LOADED:
                     break
                 windows.begin(self.columns[which], first)
             windows.begin(self.columns[which], first)
         self._add_rows(series, windows, self.window)
         windows.end()
 
-    def _add(self, series: int, windows: Windows, held: Stretches) -> int:
+    def _add(self, series: int, windows: Windows, found: Stretches) -> int:
         window = self.window
-        if not held.rough:
-            got = windows.runs(held.runs, held.begin, held.end, window.start_ns, window.end_ns)
+        if not found.rough:
+            got = windows.runs(found.runs, found.begin, found.end, window.start_ns, window.end_ns)
             return self._checked(got)
-        parts = [(a, b, False) for a, b in held.clean(window.start_ns, window.end_ns)]
-        for start, end, rough in sorted(parts + [(a, b, True) for a, b in held.rough]):
+        parts = [(a, b, False) for a, b in found.clean(window.start_ns, window.end_ns)]
+        for start, end, rough in sorted(parts + [(a, b, True) for a, b in found.rough]):
             if rough:
                 got = self._add_rows(series, windows, replace(window, start_ns=start, end_ns=end))
             else:
-                got = windows.runs(held.runs, held.begin, held.end, start, end)
+                got = windows.runs(found.runs, found.begin, found.end, start, end)
             if self._checked(got) != 0:
                 return got
         return 0

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from storage_engine.blocks import ALONE, LOADED, RISING, RUN_BYTES, load_run
 from storage_engine.cache import ByteCache
 from storage_engine.errors import CorruptData, DiskError
+from storage_engine.fold import FoldColumns
 from storage_engine.packed_owners import owned_column
 from storage_engine.sample import DTYPES, AnyArray, BoolArray, Int64Array, UInt64Array, ValueType
 from storage_engine.segment.layout import SegmentInfo
+from storage_engine.segment.pyramid_states import with_durations
 from storage_engine.segment.reader import Directory, SegmentReader
 from storage_engine.segment.summary import VECTOR_ROWS, run_states
 from storage_engine.shared_columns import SHARED, read_reference
@@ -134,16 +136,20 @@ class PackedRuns:
                 self.summarised = True
                 return
             runs = self.runs.copy()
-            runs["state"] = _addresses(states, np.arange(len(runs)))
-            self._kept.append(states)
-            self.size_bytes += states.nbytes
             if vectors is not None:
                 start, end = runs["start"].astype(np.int64), runs["start"] + runs["rows"]
                 count = (end - 1) // VECTOR_ROWS - start // VECTOR_ROWS + 1
-                lowest = vectors.levels[0]
-                runs["vectors"] = _addresses(lowest.table, np.cumsum(count) - count)
+                lowest, begins = vectors.levels[0], np.cumsum(count) - count
+                runs["vectors"] = _addresses(lowest.table, begins)
+                told = FoldColumns(lowest.kind, states)
+                with_durations(told, lowest, begins)
+                states = told.table
+                self._kept.append(told)
                 self._kept.append(lowest)
                 self.size_bytes += lowest.table.nbytes
+            runs["state"] = _addresses(states, np.arange(len(runs)))
+            self._kept.append(states)
+            self.size_bytes += states.nbytes
             self.runs = runs
             self.summarised = True
 

@@ -30,7 +30,8 @@ typedef struct {
 static inline int lh_windows_begin(
     lh_windows *w, int type, uint32_t wanted, const int64_t *edge, int64_t m, lh_fold_state *out
 ) {
-    w->type = type, w->wanted = wanted, w->edge = edge, w->windows = m, w->out = out;
+    w->type = type, w->wanted = lh_fold_has(type, wanted);
+    w->edge = edge, w->windows = m, w->out = out;
     w->at = 0, w->open = 0;
     lh_fold_begin(&w->folder, type, wanted);
     return lh_fold_finish(&w->folder, &w->empty) ? LH_ENOMEMORY : 0;
@@ -83,7 +84,7 @@ static inline int lh_windows_state(
     lh_windows *w, const lh_fold_state *s, int64_t first, int64_t last, int64_t start, int64_t end
 ) {
     if (!s || first < start || last >= end || first < w->edge[0]) return 0;
-    if ((lh_fold_known(s) & w->wanted) != w->wanted && w->type < LH_FOLD_CODE) return 0;
+    if ((lh_fold_known(s) & w->wanted) != w->wanted) return 0;
     if (lh_windows_seek(w, first) < 0) return LH_ENOMEMORY;
     if (w->at == w->windows || last >= w->edge[w->at + 1]) return 0;
     lh_windows_open(w);
@@ -152,6 +153,7 @@ static inline int64_t lh_runs_needed(
     uint8_t *marks
 ) {
     int64_t k = 0, found = 0;
+    wanted = lh_fold_has(type, wanted);
     for (int64_t i = 0; i < count; i++) {
         const lh_run *run = runs + i;
         marks[i] = 0;
@@ -159,8 +161,7 @@ static inline int64_t lh_runs_needed(
         while (k > 0 && run->first < edge[k]) k--;
         while (k < m && run->first >= edge[k + 1]) k++;
         const lh_fold_state *s = run->state;
-        const int known =
-            s && (type >= LH_FOLD_CODE || (lh_fold_known(s) & wanted) == wanted);
+        const int known = s && (lh_fold_known(s) & wanted) == wanted;
         marks[i] = !(known && run->first >= edge[0] && k < m && run->last < edge[k + 1]);
         found += marks[i];
     }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "exact.h"
+#include "fold_codes.h"
 #include "fold_vector.h"
 
 enum {
@@ -25,6 +26,8 @@ enum {
 enum { LH_SUM, LH_SQUARES, LH_STEPPED, LH_FORWARD, LH_INCREASE, LH_SUMS };
 enum { LH_FIRST_VALID = 1, LH_LAST_VALID = 2, LH_FIRST_GOOD = 4, LH_LAST_GOOD = 8 };
 enum { LH_BRIEF = 1u << LH_SUM, LH_EVERY = (1u << LH_SUMS) - 1u };
+/* Beside the bits of sums: durations by value; FEW: of LH_CODES_FEW values at most, or not known. */
+enum { LH_DURATIONS = 1u << LH_SUMS, LH_FEW = LH_DURATIONS << 1 };
 
 /* An exact sum that three doubles do not hold: carried limbs [low, high). */
 typedef struct {
@@ -33,7 +36,8 @@ typedef struct {
 } lh_wide;
 
 /* `exact` has a bit per sum that its expansion holds; `wide` has those that it does not. A sum with
- * neither is not known; where the increase is not known, resets and transitions are not either. */
+ * neither is not known; where the increase is not known, resets and transitions are not either. The
+ * bit of durations says that `codes` tells them, NULL: that there are none. */
 typedef struct {
     int64_t rows, good, uncertain, bad;
     int64_t first_time, last_time, first_good_time, last_good_time, minimum_time, maximum_time;
@@ -42,6 +46,7 @@ typedef struct {
     int64_t resets, transitions;
     double sum[LH_SUMS][3];
     lh_wide *wide[LH_SUMS];
+    lh_codes *codes;
     uint32_t first_quality, last_quality;
     uint8_t flags, exact;
 } lh_fold_state;
@@ -59,14 +64,22 @@ typedef struct {
 typedef struct {
     lh_fold_state s;
     lh_exact sum[LH_SUMS];
+    lh_holding holding;
     uint32_t known;
     int type;
 } lh_folder;
 
+/* What of `wanted` a type has. */
+static inline uint32_t lh_fold_has(int type, uint32_t wanted) {
+    if (type == LH_FOLD_NONE) return 0;
+    return wanted & (type == LH_FOLD_CODE ? LH_DURATIONS : LH_EVERY | LH_DURATIONS);
+}
+
 static inline void lh_fold_begin(lh_folder *f, int type, uint32_t wanted) {
     memset(&f->s, 0, sizeof f->s);
     for (int k = 0; k < LH_SUMS; k++) lh_exact_clear(&f->sum[k]);
-    f->known = type >= LH_FOLD_CODE ? 0u : wanted;
+    lh_holding_begin(&f->holding, wanted & LH_FEW ? LH_CODES_FEW : LH_CODES_MAX);
+    f->known = lh_fold_has(type, wanted);
     f->type = type;
 }
 
@@ -142,11 +155,21 @@ static inline void lh_fold_step(lh_folder *f, uint64_t from, uint64_t to) {
     lh_exact_add(sum, -b.low);
 }
 
+/* A value held for some time. */
+static inline void lh_fold_hold(lh_folder *f, uint64_t cell, uint64_t ns) {
+    const uint64_t minus = f->type == LH_FOLD_F64   ? UINT64_C(1) << 63
+                           : f->type == LH_FOLD_F32 ? UINT64_C(1) << 31
+                                                    : 0;
+    if (!(f->known & LH_DURATIONS)) return;
+    if (!lh_holding_add(&f->holding, cell == minus ? 0 : cell, ns)) f->known &= ~LH_DURATIONS;
+}
+
 /* The time between two good rows that follow each other. */
 static inline void lh_fold_pair(lh_folder *f, uint64_t from, uint64_t to, int64_t t0, int64_t t1) {
     const uint64_t span = (uint64_t)t1 - (uint64_t)t0;
     if (t1 <= t0) return;
     f->s.covered_ns += span;
+    lh_fold_hold(f, from, span);
     if (f->known & 1u << LH_STEPPED) {
         lh_fold_times(&f->sum[LH_STEPPED], lh_number_of(f->type, from), span);
         lh_fold_times(&f->sum[LH_FORWARD], lh_number_of(f->type, to), span);

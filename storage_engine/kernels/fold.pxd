@@ -6,9 +6,21 @@ cdef extern from "fold_result.h" nogil:
         LH_SUMS
         LH_BRIEF
         LH_EVERY
+        LH_DURATIONS
+
+    ctypedef struct lh_held:
+        uint64_t code
+        uint64_t ns
+
+    ctypedef struct lh_codes:
+        int64_t count
+        lh_held *held
 
     ctypedef struct lh_fold_state:
-        pass
+        lh_codes *codes
+        uint8_t exact
+
+    lh_codes *lh_codes_new(const lh_held *held, int64_t count)
 
     ctypedef struct lh_fold_columns:
         const int64_t *time
@@ -17,12 +29,9 @@ cdef extern from "fold_result.h" nogil:
         const uint8_t *valid
         int type
 
-    ctypedef struct lh_folder:
-        pass
-
-    void lh_fold_begin(lh_folder *f, int type, uint32_t wanted)
-    void lh_fold_join(lh_folder *f, const lh_fold_state *right)
-    int lh_fold_finish(lh_folder *f, lh_fold_state *out)
+    int lh_fold_groups(
+        int type, const uint64_t *base, const int64_t *source, const int64_t *row, int64_t n,
+        const int64_t *start, int64_t m, lh_fold_state *out)
     void lh_fold_free(lh_fold_state *s)
     uint32_t lh_fold_known(const lh_fold_state *s)
     double lh_fold_result(const lh_fold_state *s, int64_t what)

@@ -114,6 +114,34 @@ static inline const double *lh_fold_doubles(
     return far ? NULL : room;
 }
 
+/* First row from i + 1 on, before `end`, whose bits are not those of row i. */
+static inline int64_t lh_fold_same(const lh_fold_columns *c, int64_t i, int64_t end) {
+    const uint8_t *byte = c->value;
+    if (c->type == LH_FOLD_BOOL) {
+        const int on = byte[i] != 0;
+        while (++i < end && (byte[i] != 0) == on) {}
+    } else if (c->type == LH_FOLD_F32) {
+        uint32_t x, y;
+        memcpy(&x, byte + 4 * i, 4);
+        while (++i < end && (memcpy(&y, byte + 4 * i, 4), y == x)) {}
+    } else {
+        uint64_t x, y;
+        memcpy(&x, byte + 8 * i, 8);
+        while (++i < end && (memcpy(&y, byte + 8 * i, 8), y == x)) {}
+    }
+    return i;
+}
+
+/* How long good rows [first, first + n) held their values; times do not fall. */
+static inline void lh_fold_held(lh_folder *f, const lh_fold_columns *c, int64_t first, int64_t n) {
+    const int64_t last = first + n - 1;
+    for (int64_t i = first; i < last && f->known & LH_DURATIONS;) {
+        const int64_t next = lh_fold_same(c, i, last);
+        lh_fold_hold(f, lh_cell(c, i), (uint64_t)c->time[next] - (uint64_t)c->time[i]);
+        i = next;
+    }
+}
+
 /* Good rows [first, first + n) but for NaN among them. Returns the rows that were folded. */
 static inline int64_t lh_fold_stretch(
     lh_folder *f, const lh_fold_columns *c, int64_t first, int64_t n, lh_lane_room *room
@@ -129,11 +157,12 @@ static inline int64_t lh_fold_stretch(
             if (n >= LH_LANE_ROWS_MIN) return lh_fold_stretch(f, c, first, n, room);
         } else {
             const double largest = fmax(-range.minimum, range.maximum);
-            if (f->known == 0) {
+            const uint32_t sums = f->known & LH_EVERY;
+            if (sums == 0) {
                 done = 1;
             } else if (range.minimum == range.maximum) {
                 done = lh_fold_constant(f, time, range.minimum, n);
-            } else if (f->known == LH_BRIEF) {
+            } else if (sums == LH_BRIEF) {
                 done = lh_fold_plain(f, v, n, largest);
             } else {
                 done = lh_fold_lanes(f, room, time, v, n, largest);
@@ -158,6 +187,7 @@ static inline int64_t lh_fold_stretch(
     }
     const uint64_t begin = lh_cell(c, first), end = lh_cell(c, first + n - 1);
     const uint8_t both = LH_FIRST_VALID | LH_FIRST_GOOD;
+    if (f->known & LH_DURATIONS) lh_fold_held(f, c, first, n);
     s->covered_ns += (uint64_t)time[n - 1] - (uint64_t)time[0];
     if (s->good == 0) s->first_good = begin, s->first_good_time = time[0];
     if (s->rows == 0) {
@@ -231,6 +261,9 @@ static inline void lh_fold_join(lh_folder *f, const lh_fold_state *r) {
     lh_fold_state *s = &f->s;
     if (r->rows == 0) return;
     f->known &= lh_fold_known(r);
+    for (int64_t i = 0; r->codes && i < r->codes->count; i++) {
+        lh_fold_hold(f, r->codes->held[i].code, r->codes->held[i].ns);
+    }
     if (s->good && r->good) lh_fold_step(f, s->last_good, r->first_good);
     if (s->flags & LH_LAST_GOOD && r->flags & LH_FIRST_GOOD) {
         lh_fold_pair(f, s->last_good, r->first_good, s->last_time, r->first_time);
@@ -260,6 +293,8 @@ static inline void lh_fold_free(lh_fold_state *s) {
         free(s->wide[k]);
         s->wide[k] = NULL;
     }
+    free(s->codes);
+    s->codes = NULL;
 }
 
 /* The state of all that the folder has. Its old wide sums are not freed. -1: no memory. */
@@ -285,6 +320,16 @@ static inline int lh_fold_finish(lh_folder *f, lh_fold_state *out) {
     if (!(f->known >> LH_INCREASE & 1u) && f->type != LH_FOLD_CODE) {
         out->resets = out->transitions = 0;
     }
+    if (f->known & LH_DURATIONS) {
+        out->exact |= LH_DURATIONS;
+        if (f->holding.count) {
+            out->codes = lh_codes_new(f->holding.held, f->holding.count);
+            if (!out->codes) {
+                lh_fold_free(out);
+                return -1;
+            }
+        }
+    }
     return 0;
 }
 
@@ -307,6 +352,27 @@ static inline int lh_fold_places(
     for (int64_t k = 0; k < m; k++) {
         lh_fold_begin(&f, c->type, wanted[k]);
         lh_fold_rows(&f, c, place[k], place[k + 1]);
+        if (lh_fold_finish(&f, &out[k])) return -1;
+    }
+    return 0;
+}
+
+/* Groups of states in order of time: group k is places start_k to start_k+1, the last one to n; the
+ * state of a place is row_i of those at base[source_i]. Durations are known where the first of a
+ * group knows them, and all others. -1: no memory. */
+static inline int lh_fold_groups(
+    int type, const uint64_t *base, const int64_t *source, const int64_t *row, int64_t n,
+    const int64_t *start, int64_t m, lh_fold_state *out
+) {
+    lh_folder f;
+    for (int64_t k = 0; k < m; k++) {
+        const int64_t end = k + 1 < m ? start[k + 1] : n;
+        for (int64_t i = start[k]; i < end; i++) {
+            const lh_fold_state *s = (const lh_fold_state *)(uintptr_t)base[source[i]] + row[i];
+            if (i == start[k]) lh_fold_begin(&f, type, LH_EVERY | (s->exact & LH_DURATIONS));
+            lh_fold_join(&f, s);
+        }
+        if (start[k] >= end) lh_fold_begin(&f, type, LH_EVERY);
         if (lh_fold_finish(&f, &out[k])) return -1;
     }
     return 0;

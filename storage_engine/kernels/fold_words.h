@@ -52,7 +52,7 @@ static inline void lh_foretell(
 static inline uint32_t lh_fold_rests(
     const lh_fold_state *s, int kind, uint64_t period, lh_exact rest[LH_SUMS]
 ) {
-    uint32_t known = lh_fold_known(s);
+    uint32_t known = lh_fold_known(s) & LH_EVERY;
     lh_exact sum[2];
     lh_exact_clear(&sum[0]);
     lh_exact_clear(&sum[1]);

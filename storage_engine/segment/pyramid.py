@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from storage_engine.errors import InvalidArgument
 from storage_engine.fold import FoldColumns
-from storage_engine.fold_state import CODE, STATE, SUMS
-from storage_engine.sample import Int64Array
+from storage_engine.fold_codes import held, hold
+from storage_engine.fold_state import CODE, DURATIONS, STATE, SUMS
+from storage_engine.sample import BoolArray, Int64Array
 from storage_engine.segment.pyramid_chunk import PyramidIdentity, encode_pyramid
 from storage_engine.segment.summary import VECTOR_ROWS, BlockSummary
 
@@ -48,7 +49,7 @@ class Pyramid:
     @property
     def nbytes(self) -> int:
         """Memory of all levels."""
-        return sum(level.table.nbytes for level in self.levels)
+        return sum(level.table.nbytes + held(level)[1].nbytes for level in self.levels)
 
     def fold(self, first: Int64Array, behind: Int64Array) -> FoldColumns:
         """States of ranges of vectors, to the bit those of a fold over their rows.
@@ -149,10 +150,23 @@ class PyramidBuilder:
             kind = parts[0][1].vectors.kind
             if any(part.vectors.kind != kind for _, part, _ in parts):
                 continue
-            states = np.concatenate([part.vectors.table[where] for _, part, where in parts])
             identity = PyramidIdentity(*self._identity, stream)
-            chunks[stream] = encode_pyramid(FoldColumns(kind, states), identity)
+            chunks[stream] = encode_pyramid(_joined(kind, parts), identity)
         return chunks
+
+
+def _joined(kind: int, parts: list[tuple[int, BlockSummary, slice]]) -> FoldColumns:
+    """Vectors of some blocks in one, with the values they held."""
+    joined = FoldColumns(
+        kind, np.concatenate([part.vectors.table[where] for _, part, where in parts])
+    )
+    known = np.concatenate([part.vectors.known[where] for _, part, where in parts])
+    found = [held(part.vectors, where.start, where.stop) for _, part, where in parts]
+    sizes = np.concatenate([np.diff(starts) for starts, _ in found])
+    starts = np.append(0, np.cumsum(sizes)).astype(np.int64)
+    values = np.concatenate([values for _, values in found])
+    hold(joined, (known & DURATIONS).astype(np.bool_), starts, values)
+    return joined
 
 
 def vector_rows(start: npt.NDArray[np.uint32], rows: npt.NDArray[np.uint32]) -> Int64Array:
@@ -201,6 +215,15 @@ def same_states(left: FoldColumns, right: FoldColumns) -> bool:
         elif name in {"resets", "transitions"} and left.kind < CODE:
             mask = (both >> SUMS.index("increase") & 1).astype(np.bool_)
             a, b = a[mask], b[mask]
-        if name not in {"wide", "rest", "exact"} and a.tobytes() != b.tobytes():
+        if name not in {"wide", "codes", "rest", "exact"} and a.tobytes() != b.tobytes():
             return False
-    return True
+    return _same_durations(left, right, (both & DURATIONS).astype(np.bool_))
+
+
+def _same_durations(left: FoldColumns, right: FoldColumns, both: BoolArray) -> bool:
+    found = []
+    for columns in (left, right):
+        starts, values = held(columns)
+        owner = np.repeat(np.arange(len(columns)), np.diff(starts))
+        found.append((owner[both[owner]].tobytes(), values[both[owner]].tobytes()))
+    return found[0] == found[1]

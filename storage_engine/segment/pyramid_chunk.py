@@ -19,6 +19,8 @@ from storage_engine.fold import FoldColumns
 from storage_engine.fold_state import CODE, EVERY_SUM, NOTHING, STATE, SUMS
 from storage_engine.fold_words import WORDS_MAX, extents, from_words, to_words
 from storage_engine.sample import Int64Array
+from storage_engine.segment.lengths import length_bytes, read_lengths
+from storage_engine.segment.pyramid_states import decode_states, encode_states
 from storage_engine.segment.summary import VECTOR_ROWS
 
 MAGIC = b"LHPY"
@@ -33,6 +35,7 @@ _BIT_MAX = 3000
 _WORD_BITS = 64 * WORDS_MAX - 2
 _FIELDS = 18  # columns before the words of the sums
 _VECTORS_MAX = 1 << 24
+_STATES = 1 << 63  # of the mask: values held follow the columns
 _DTYPES = {0: "<f8", 1: "<f4", 2: "<i8", 3: "<u8", 4: "u1", 5: "<u8"}
 _TIME_OF = ("first_good", "last_good", "minimum", "maximum")
 
@@ -77,33 +80,13 @@ def encode_pyramid(vectors: FoldColumns, identity: PyramidIdentity) -> bytes:
             mask |= 1 << place
             bodies.append(packed_encode(np.ascontiguousarray(column).view(np.int64)))
     first = int(table["first_time"][0]) if len(table) else 0
+    states = encode_states(vectors)
+    mask |= _STATES if states else 0
     rest = _HEAD.pack(MAGIC, 0, len(table), vectors.kind, codec, len(bodies), period, first, mask)
     rest += b"".join(_SUM.pack(*spec) for spec in specs)
-    rest += b"".join(_length(len(body)) for body in (values, *bodies))
-    rest = rest[_CRC_END:] + values + b"".join(bodies)
+    rest += b"".join(length_bytes(len(body)) for body in (values, *bodies))
+    rest = rest[_CRC_END:] + values + b"".join(bodies) + states
     return MAGIC + crc32c(rest, identity.seed()).to_bytes(4, "little") + rest
-
-
-def _length(size: int) -> bytes:
-    """Seven bits a byte, lowest first, the top bit set on all but the last."""
-    out = bytearray()
-    while size > 0x7F:
-        out.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*out, size])
-
-
-def _read_lengths(view: memoryview, at: int, count: int) -> tuple[list[int], int]:
-    sizes = []
-    for _ in range(count):
-        size, shift = 0, 0
-        while view[at] > 0x7F:
-            size |= (view[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-        sizes.append(size | view[at] << shift)
-        at += 1
-    return sizes, at
 
 
 def _period(table: npt.NDArray[Any]) -> int:
@@ -237,14 +220,16 @@ def decode_pyramid(data: bytes | memoryview, identity: PyramidIdentity, *, at: s
 
 def _decode(view: memoryview) -> FoldColumns:
     _, _, rows, kind, codec, bodies, period, first, mask = _HEAD.unpack_from(view)
+    states, mask = mask & _STATES, mask & ~_STATES
     if rows > _VECTORS_MAX or kind > NOTHING or mask.bit_count() != bodies:
         raise ValueError(f"got {rows} vectors of type {kind}")
     at = _HEAD.size
     specs = [_SUM.unpack_from(view, at + _SUM.size * k) for k in range(len(SUMS))]
     at += _SUM.size * len(SUMS)
-    (size, *sizes), at = _read_lengths(view, at, bodies + 1)
+    (size, *sizes), at = read_lengths(view, at, bodies + 1)
     places = _FIELDS + sum(count for _, _, count in specs)
-    if mask >> places or at + size + sum(sizes) != len(view):
+    behind = at + size + sum(sizes)
+    if mask >> places or behind > len(view) or (behind < len(view)) != bool(states):
         raise ValueError("got columns that do not fill the chunk")
     if any(bit > _BIT_MAX or five > 13 or count > WORDS_MAX for bit, five, count in specs):
         raise ValueError("got sums too wide")
@@ -269,7 +254,10 @@ def _decode(view: memoryview) -> FoldColumns:
         (bit, 5**five, word.view(np.uint64))
         for (bit, five, _), word in zip(specs, words, strict=True)
     ]
-    return from_words(kind, table, period, known, given)
+    found = from_words(kind, table, period, known, given)
+    if states:
+        decode_states(view[behind:], found)
+    return found
 
 
 def _table(

@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from storage_engine.columns import Rows
 from storage_engine.fold import FoldColumns
-from storage_engine.fold_state import CODE, COUNTS, EVERY_SUM, FOLD_TYPES, NOTHING, STATE, SUMS
+from storage_engine.fold_state import (
+    CODE,
+    COUNTS,
+    DURATIONS,
+    EVERY_SUM,
+    FEW,
+    FOLD_TYPES,
+    NOTHING,
+    STATE,
+    SUMS,
+)
 from storage_engine.sample import AnyArray, ColumnData, Int64Array
 from storage_engine.table import Table
 
@@ -98,6 +108,7 @@ def summarize_block(rows: Rows, starts: npt.NDArray[np.intp]) -> BlockSummary:
     summed = (ends - starts >= SUMMED_ROWS)[owner]
     column = rows.data[0]
     kind = FOLD_TYPES[column.type]
+    bits = EVERY_SUM | DURATIONS | (FEW if kind < CODE else 0)
     vectors = FoldColumns.fold(
         kind,
         np.ascontiguousarray(time),
@@ -105,7 +116,7 @@ def summarize_block(rows: Rows, starts: npt.NDArray[np.intp]) -> BlockSummary:
         np.ascontiguousarray(rows.quality),
         None if column.valid is None else np.ascontiguousarray(column.valid),
         np.append(cuts, len(rows)),
-        wanted=np.where(summed, np.uint8(EVERY_SUM), np.uint8(0)),
+        wanted=np.where(summed | (kind == CODE), np.uint8(bits), np.uint8(0)),
     )
     runs = vectors.merge(np.searchsorted(owner, np.arange(len(starts))))
     return BlockSummary(table | run_columns(runs.table), vectors, owner)
@@ -129,11 +140,12 @@ def fold_cells(column: ColumnData) -> AnyArray | None:
     if kind != CODE:
         return np.ascontiguousarray(column.value)
     texts = column.value.tolist()
-    codes = {text: _code(text) for text in set(texts)}
+    codes = {text: symbol_code(text) for text in set(texts)}
     return np.array([codes[text] for text in texts], np.uint64)
 
 
-def _code(text: str | None) -> int:
+def symbol_code(text: str | None) -> int:
+    """Cell of a symbol: the first 8 bytes of blake2b of it, little-endian; None is as empty."""
     plain = (text or "").encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(plain, digest_size=8).digest(), "little")
 
@@ -150,6 +162,7 @@ def run_columns(states: npt.NDArray[Any]) -> Table:
     dict of str to array, shape (r,)
     """
     table: Table = {name: states[of].astype(dtype) for name, dtype, of in RUN_FIELDS}
+    table["run_exact"] &= np.uint8(EVERY_SUM)  # durations lie in pyramids alone
     for k, (name, of) in enumerate(_SUM_FIELDS):
         held = (states["exact"] >> k & 1).astype(np.bool_)
         for part, suffix in enumerate(_PARTS):
@@ -180,6 +193,7 @@ def run_states(table: Table, where: slice) -> npt.NDArray[Any] | None:
     states["first_time"], states["last_time"] = table["run_first"][where], table["run_last"][where]
     for name, _, of in RUN_FIELDS:
         states[of] = table[name][where]
+    states["exact"] &= EVERY_SUM
     for k, (name, of) in enumerate(_SUM_FIELDS):
         assert of == SUMS[k], "the bits of exact are in this order"
         for part, suffix in enumerate(_PARTS):

@@ -25,8 +25,10 @@ from second_reader.words import (
 SUMS = ("sum", "squares", "stepped", "forward", "increase")
 ARRAYS = ("run_sum", "run_squares", "run_stepped_ns", "run_forward_ns", "run_increase")
 VECTOR, SUMMED = 1024, 64
+_HELD_MAX = 16  # values of a vector
 _FORM = {FLOAT64: "<d", FLOAT32: "<f"}
 _WORD = 1 << 64
+_HELD = 1 << 63  # bit of a pyramid's mask
 _TIMES = (
     *("first_time", "last_time", "first_good_time", "last_good_time"),
     *("minimum_time", "maximum_time"),
@@ -61,6 +63,8 @@ class Told:
     resets: int = 0
     transitions: int = 0
     sums: list[Fraction | None] = field(default_factory=lambda: [None] * 5)
+    held: dict[int, int] = field(default_factory=dict)  # ns by cell
+    other: int | None = None  # ns of what is not in `held`; None: nothing is told
 
 
 def told_of(
@@ -90,6 +94,10 @@ def told_of(
     told.ends += 4 * (0 in rows) + 8 * (len(times) - 1 in rows)
     pairs = [i for i in range(len(times) - 1) if i in rows and i + 1 in rows]
     told.covered_ns = sum(times[i + 1] - times[i] for i in pairs)
+    cell_of = {i: 0 if number == 0 else cell for i, cell, number in good}
+    for i in pairs:
+        if span := times[i + 1] - times[i]:
+            told.held[cell_of[i]] = told.held.get(cell_of[i], 0) + span
     if good:
         told.first_good, told.last_good = good[0][1], good[-1][1]
         told.first_good_time, told.last_good_time = times[good[0][0]], times[good[-1][0]]
@@ -135,7 +143,8 @@ def _cell(value_type: int, value: int | bytes | None) -> int:
 
 def check_run(table: dict[str, np.ndarray], run: int, told: Told) -> None:
     """Compare what the directory says of a run."""
-    names = [n for n in vars(told) if n not in ("rows", "sums", "first_time", "last_time")]
+    beside = ("rows", "sums", "first_time", "last_time", "held", "other")
+    names = [n for n in vars(told) if n not in beside]
     for name in names:
         if int(table[f"run_{name}"][run]) != getattr(told, name):
             raise DamagedError(f"run_{name} of run {run}: want {getattr(told, name)}")
@@ -176,6 +185,7 @@ def read_pyramid(data: bytes, identity: bytes) -> tuple[int, list[Told]]:
     begin, mask = int.from_bytes(part.take(8), "little", signed=True), part.number(8)
     scales = [(part.number(2), part.number(1), part.number(1)) for _ in SUMS]
     wide = 18 + sum(words for _, _, words in scales)
+    states, mask = mask & _HELD, mask & ~_HELD
     held = [c for c in range(wide) if mask >> c & 1]
     if len(held) != present or mask >> wide:
         raise DamagedError("columns of a pyramid")
@@ -191,6 +201,7 @@ def read_pyramid(data: bytes, identity: bytes) -> tuple[int, list[Told]]:
     columns = [[0] * count for _ in range(wide)]
     for c, length in zip(held, lengths[1:], strict=True):
         columns[c] = np.asarray(decode(8, part.take(length), "<i8", count)).tolist()
+    codes, times = _held(part, count) if states else ([], [])
     if part.at != len(data):
         raise DamagedError("bytes behind a pyramid")
     found: list[Told] = []
@@ -201,8 +212,26 @@ def read_pyramid(data: bytes, identity: bytes) -> tuple[int, list[Told]]:
         for name in _TIMES[: 2 if not told.good else 6 if value_type in FIXED else 4]:
             setattr(told, name, getattr(told, name) + shift)
         _add_what_is_left_out(told, value_type, period)
+        if states:
+            told.other = times[0][i]
+            spans = [column[i] for column in times[1:]]
+            spans.insert(0, told.covered_ns - told.other - sum(spans))
+            told.held = {code: ns for code, ns in zip(codes, spans, strict=True) if ns}
         found.append(told)
     return value_type, found
+
+
+def _held(part: Cursor, count: int) -> tuple[list[int], list[list[int]]]:
+    """Values held, and a column each: of all but these first, then of all but the first value."""
+    codes = [part.number(8) for _ in range(part.number(1))]
+    lengths = [varint(part) for _ in codes]
+    columns = [
+        np.asarray(decode(8, part.take(length), "<i8", count)).tolist() if length else [0] * count
+        for length in lengths
+    ]
+    if len(set(codes)) != len(codes) or not codes:
+        raise DamagedError("values held in a pyramid")
+    return codes, columns
 
 
 def _vector(
@@ -261,10 +290,16 @@ def _signed(value_type: int, *cells: int) -> list[int]:
 
 def check_vector(found: Told, want: Told, place: str) -> None:
     """Compare what a pyramid says of a vector; a sum may be missing from it."""
-    for name in (n for n in vars(want) if n != "sums"):
+    for name in (n for n in vars(want) if n not in ("sums", "held", "other")):
         if getattr(found, name) != getattr(want, name):
             got = getattr(found, name)
             raise DamagedError(f"{name} of {place}: got {got}, want {getattr(want, name)}")
     for name, got_sum, total in zip(SUMS, found.sums, want.sums, strict=True):
         if got_sum is not None and got_sum != total:
             raise DamagedError(f"{name} of {place}: got {got_sum}, want {total}")
+    if found.other is None:
+        return
+    if not found.held.items() <= want.held.items() or len(found.held) > _HELD_MAX:
+        raise DamagedError(f"values held in {place}: got {found.held}, want {want.held}")
+    if found.other != want.covered_ns - sum(found.held.values()):
+        raise DamagedError(f"values held in {place}: got {found.other} ns of others")
