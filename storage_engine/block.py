@@ -38,6 +38,7 @@ _ENTRY = struct.Struct("<BBBBHHIII")
 _IDENTITY = struct.Struct("<16sQII")
 _TIME, _STAMP, _QUALITY, _EVENT_ID, _DATA = range(5)
 _MASK = 5  # a role for recipes alone
+_PAGES = -1  # a stream for recipes alone
 _FIXED: dict[int, np.dtype[Any]] = {
     _TIME: np.dtype(np.int64),
     _STAMP: np.dtype(np.uint64),
@@ -63,28 +64,21 @@ class BlockIdentity:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _Encoder:
     """Columns of one block, those that an earlier block has by reference."""
 
-    def __init__(
-        self,
-        identity: BlockIdentity,
-        sharing: ColumnSharing | None,
-        recipes: Recipes | None,
-        *,
-        cold: bool,
-    ) -> None:
-        self.block = identity.block
-        self.stream = identity.first_stream
-        self.sharing = sharing
-        self.recipes = recipes
-        self.cold = cold
+    block: int
+    owner: int  # of recipes
+    sharing: ColumnSharing | None
+    recipes: Recipes | None
+    cold: bool
 
     def encode(self, values: AnyArray, role: int, index: int) -> tuple[int, bytes]:
         """Codec and body of values of a fixed size."""
         if self.cold:
             return encode_cold(values)
-        recipe = self.recipes.of(self.stream, role, index) if self.recipes is not None else None
+        recipe = self.recipes.of(self.owner, role, index) if self.recipes is not None else None
         return encode_numbers(values, recipe)
 
     def numbers(
@@ -92,14 +86,14 @@ class _Encoder:
     ) -> tuple[int, bytes]:
         """Codec and body of what blocks may have in common."""
         values = np.ascontiguousarray(values)
-        if self.sharing is None:
+        if self.sharing is None or bool((values == values[0]).all()):
             return self.encode(values, role, index)
         place = ColumnPlace(self.block, role, index, mask)
         reference = self.sharing.reference(place, values)
         if reference is not None:
             return SHARED, reference
         codec, body = self.encode(values, _MASK if mask else role, index)
-        self.sharing.keep(place, values, body)
+        self.sharing.keep(place, values, codec, body)
         return codec, body
 
     def values(self, column: ColumnData, index: int) -> tuple[int, bytes]:
@@ -125,6 +119,7 @@ def encode_block(
     sharing: ColumnSharing | None = None,
     recipes: Recipes | None = None,
     cold: bool = False,
+    paged: bool = False,
 ) -> bytes:
     """Encode rows.
 
@@ -139,13 +134,16 @@ def encode_block(
         What won in the blocks before is tried first.
     cold : bool
         Take the time to make it as small as it gets.
+    paged : bool
+        Rows of several streams: what won is of pages, not of the first stream.
 
     Returns
     -------
     bytes
     """
     assert 0 < len(rows) <= _ROWS_MAX, "a block holds rows"
-    one = _Encoder(identity, sharing, recipes, cold=cold)
+    owner = _PAGES if paged else identity.first_stream
+    one = _Encoder(identity.block, owner, sharing, recipes, cold)
     parts: list[tuple[int, int, int, bytes, int, bytes]] = []
     fixed = ((_TIME, rows.timestamp_ns), (_STAMP, rows.stamp), (_QUALITY, rows.quality))
     for role, values in (*fixed, (_EVENT_ID, rows.event_id)):

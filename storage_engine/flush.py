@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from storage_engine.codec.choice import Recipes
 from storage_engine.columns import Rows
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError
@@ -56,6 +57,8 @@ class SegmentFlush:
     flushed_ns : int64, shape (streams,)
         Newest time of each stream in segments; rows at or before it get segments of their own, so
         that those in order never overlap. What it is after this flush: :attr:`flushed_ns`.
+    recipes : Recipes, optional
+        What won in flushes before.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class SegmentFlush:
         now_ns: int,
         live: LiveSegments,
         flushed_ns: Int64Array,
+        recipes: Recipes | None = None,
     ) -> None:
         self._fs = fs
         self._config = config
@@ -77,6 +81,7 @@ class SegmentFlush:
         self._types = types
         self._now_ns = now_ns
         self._live = live
+        self._recipes = Recipes() if recipes is None else recipes
         self._before_ns = grown(flushed_ns, len(types))
         self.flushed_ns = self._before_ns.copy()
         self.ids: list[int] = []
@@ -163,6 +168,7 @@ class SegmentFlush:
                 self._classes[place % _CLASSES],
                 late=bool(code % 2),
                 erased_lsn=self._erased_lsn,
+                recipes=self._recipes,
             )
             target = self._targets[code] = _Target(writer, self._config.block_rows)
         return target

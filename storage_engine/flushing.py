@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from storage_engine.clock import Clock
+from storage_engine.codec.choice import Recipes
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError, EngineClosed, InvalidArgument
 from storage_engine.filesystem import FileSystem
@@ -65,6 +66,7 @@ class Flusher:
         self.running = threading.Lock()
         self._kept = [found.manifest] if found.manifest else []
         self._wal_bytes = 0
+        self._recipes = Recipes()
         self._holds: list[int] = []
         self.closed = False  # set under ``running``: what waited for it then must not write
         self.facts: Mapping[str, object] = _facts_of(found.manifest)
@@ -269,6 +271,7 @@ class Flusher:
             now_ns=self._clock.now_ns(),
             live=state.live,
             flushed_ns=state.flushed_ns,
+            recipes=self._recipes,
         )
         try:
             segments = flush.run(frozen)

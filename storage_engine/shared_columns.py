@@ -5,7 +5,6 @@ that has such a column **owns** it, others name the owner. An owner is never its
 a column is at most one step away.
 """
 
-import hashlib
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage_engine.checksum import crc32c
+from storage_engine.codec import decode_numbers
 from storage_engine.errors import CorruptData
 from storage_engine.sample import AnyArray
 
@@ -21,7 +21,8 @@ SHARED = 16
 _BODY = struct.Struct("<IBHI")
 _BODY_BYTES_MIN = 48  # a column of fewer bytes costs little more than a reference
 _USES_MAX = 255  # blocks that the damage of one block can take along
-_KNOWN_MAX = 65_536  # columns a writer remembers, some 300 bytes each
+_KNOWN_MAX = 65_536  # columns a writer remembers, some 300 bytes each beside their bodies
+_KNOWN_BYTES_MAX = 16 << 20  # of their bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def take_shared(
 @dataclass(slots=True)
 class _Owner:
     block: int
-    digest: bytes
+    codec: int
+    body: bytes
     uses: int = 0
 
 
@@ -142,6 +144,9 @@ class ColumnSharing:
     def __init__(self, known_max: int = _KNOWN_MAX) -> None:
         self._known_max = known_max
         self._known: OrderedDict[tuple[int, ...], _Owner] = OrderedDict()
+        self._bytes = 0
+        # Decoded values of the owner used last, by role, index and mask: the next is mostly it.
+        self._last: dict[tuple[int, ...], tuple[_Owner, AnyArray]] = {}
 
     def reference(self, place: ColumnPlace, values: AnyArray) -> bytes | None:
         """Body of codec 16 for a column, when an earlier block has an equal one.
@@ -158,14 +163,26 @@ class ColumnSharing:
         bytes or None
         """
         crc = crc32c(plain_bytes(values))
-        owner = self._known.get(_key(place, values, crc))
-        if owner is None or owner.uses >= _USES_MAX or owner.digest != _digest(values):
+        key = _key(place, values, crc)
+        owner = self._known.get(key)
+        if owner is None or owner.uses >= _USES_MAX or not self._has(key[:3], owner, values):
             return None
-        self._known.move_to_end(_key(place, values, crc))
+        self._known.move_to_end(key)
         owner.uses += 1
         return _BODY.pack(owner.block, place.role, place.index, crc)
 
-    def keep(self, place: ColumnPlace, values: AnyArray, body: bytes) -> None:
+    def _has(self, role: tuple[int, ...], owner: _Owner, values: AnyArray) -> bool:
+        """Whether what is on disk is these values: a checksum alone finds candidates."""
+        last = self._last.get(role)
+        if last is not None and last[0] is owner:
+            held = last[1]
+        else:
+            body = memoryview(owner.body)
+            held = decode_numbers(owner.codec, body, len(values), values.dtype)
+            self._last[role] = owner, held
+        return np.array_equal(held.view(np.uint8), values.view(np.uint8))
+
+    def keep(self, place: ColumnPlace, values: AnyArray, codec: int, body: bytes) -> None:
         """Remember a column that was written in full.
 
         Parameters
@@ -173,25 +190,22 @@ class ColumnSharing:
         place : ColumnPlace
         values : array, shape (n,)
             Contiguous.
+        codec : int
         body : bytes
             What it is on disk.
         """
         if len(body) < _BODY_BYTES_MIN:
             return
         key = _key(place, values, crc32c(plain_bytes(values)))
-        self._known[key] = _Owner(place.block, _digest(values))
-        self._known.move_to_end(key)
-        if len(self._known) > self._known_max:
-            self._known.popitem(last=False)
+        before = self._known.pop(key, None)
+        self._bytes += len(body) - (0 if before is None else len(before.body))
+        self._known[key] = _Owner(place.block, codec, body)
+        while len(self._known) > self._known_max or self._bytes > _KNOWN_BYTES_MAX:
+            self._bytes -= len(self._known.popitem(last=False)[1].body)
 
 
 def _key(place: ColumnPlace, values: AnyArray, crc: int) -> tuple[int, ...]:
     return place.role, place.index, place.mask, values.nbytes, crc
-
-
-def _digest(values: AnyArray) -> bytes:
-    # A checksum finds candidates; that two columns are one takes a hash that does not collide.
-    return hashlib.blake2b(plain_bytes(values), digest_size=16).digest()
 
 
 def plain_bytes(values: AnyArray) -> memoryview:

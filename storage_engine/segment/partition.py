@@ -24,6 +24,10 @@ def partition_codes(timestamp_ns: Int64Array, now_ns: int) -> Int64Array:
         First day of the partition, as days since 1970 times 4, plus 0 for a day, 1 for a month,
         2 for a year.
     """
+    if len(timestamp_ns):  # mostly all rows are of one day
+        first, last = int(timestamp_ns.min()) // DAY_NS, int(timestamp_ns.max()) // DAY_NS
+        if first == last and len(timestamp_ns) > 1:
+            return np.full(len(timestamp_ns), partition_codes(timestamp_ns[:1], now_ns)[0])
     days = timestamp_ns // DAY_NS
     today = now_ns // DAY_NS
     dates = days.astype("datetime64[D]")

@@ -114,7 +114,7 @@ class PyramidBuilder:
 
     def __init__(self, incarnation: bytes, segment_id: int) -> None:
         self._identity = (incarnation, segment_id)
-        self._parts: dict[int, list[tuple[int, BlockSummary, slice]]] = {}
+        self._blocks: list[tuple[npt.NDArray[np.uint32], BlockSummary]] = []
         self._deep: set[int] = set()
 
     def add(self, streams: npt.NDArray[np.uint32], summary: BlockSummary) -> None:
@@ -128,13 +128,10 @@ class PyramidBuilder:
         """
         if not len(summary.vectors):
             return
-        bounds = np.searchsorted(summary.owner, np.arange(len(streams) + 1)).tolist()
-        first = summary.runs["run_first"].tolist()
-        for run, stream in enumerate(streams.tolist()):
-            where = slice(bounds[run], bounds[run + 1])
-            self._parts.setdefault(stream, []).append((first[run], summary, where))
-            if summary.vectors.table["rows"][where].sum() > VECTOR_ROWS:
-                self._deep.add(stream)
+        self._blocks.append((streams, summary))
+        begins = np.searchsorted(summary.owner, np.arange(len(streams)))
+        rows = np.add.reduceat(summary.vectors.table["rows"], begins)
+        self._deep.update(streams[rows > VECTOR_ROWS].tolist())
 
     def finish(self) -> dict[int, bytes]:
         """Chunks of the streams with a run of more than 1,024 rows.
@@ -145,14 +142,27 @@ class PyramidBuilder:
             Of each such stream, ascending: all its vectors, in the order of the directory's runs.
         """
         chunks = {}
+        held = self._parts()
         for stream in sorted(self._deep):
-            parts = sorted(self._parts[stream], key=lambda part: part[0])
+            parts = sorted(held[stream], key=lambda part: part[0])
             kind = parts[0][1].vectors.kind
             if any(part.vectors.kind != kind for _, part, _ in parts):
                 continue
             identity = PyramidIdentity(*self._identity, stream)
             chunks[stream] = encode_pyramid(_joined(kind, parts), identity)
         return chunks
+
+    def _parts(self) -> dict[int, list[tuple[int, BlockSummary, slice]]]:
+        """First time and vectors of each run of the streams that get a chunk."""
+        parts: dict[int, list[tuple[int, BlockSummary, slice]]] = {s: [] for s in self._deep}
+        deep = np.array(sorted(self._deep), np.uint32)
+        for streams, summary in self._blocks:
+            bounds = np.searchsorted(summary.owner, np.arange(len(streams) + 1))
+            for run in np.flatnonzero(np.isin(streams, deep)).tolist():
+                where = slice(int(bounds[run]), int(bounds[run + 1]))
+                first = int(summary.runs["run_first"][run])
+                parts[int(streams[run])].append((first, summary, where))
+        return parts
 
 
 def _joined(kind: int, parts: list[tuple[int, BlockSummary, slice]]) -> FoldColumns:

@@ -10,7 +10,7 @@ import numpy as np
 
 from storage_engine.block import BlockIdentity
 from storage_engine.checksum import crc32c
-from storage_engine.codec import decode_numbers, encode_numbers
+from storage_engine.codec import NUMBER_CODECS, decode_numbers, encode_numbers
 from storage_engine.errors import CorruptData
 from storage_engine.sample import UInt32Array
 
@@ -18,6 +18,7 @@ MAGIC = b"LHRL"
 # magic, crc, block, runs, length of the streams' body, of the starts' body, their codecs, 0.
 _HEAD = struct.Struct("<4sIIIIIBB6x")
 _CRC_END = 8
+_PACKED = 8
 HEAD_BYTES = _HEAD.size
 _RUNS_MAX = 1 << 20
 
@@ -55,11 +56,18 @@ def encode_run_list(identity: BlockIdentity, stream: UInt32Array, start: UInt32A
     -------
     bytes
     """
-    codec_stream, streams = encode_numbers(np.diff(stream, prepend=np.uint32(0)))
-    codec_start, starts = encode_numbers(np.diff(start.astype(np.uint32), prepend=np.uint32(0)))
+    codec_stream, streams = _steps(stream)
+    codec_start, starts = _steps(start)
     facts = (identity.block, len(stream), len(streams), len(starts), codec_stream, codec_start)
     rest = _HEAD.pack(MAGIC, 0, *facts)[_CRC_END:] + streams + starts
     return MAGIC + crc32c(rest, identity.seed()).to_bytes(4, "little") + rest
+
+
+def _steps(numbers: UInt32Array) -> tuple[int, bytes]:
+    steps = np.diff(numbers.astype(np.uint32), prepend=np.uint32(0))
+    body = NUMBER_CODECS[_PACKED].encode(steps)
+    # The list is short: a search for what is smaller would cost more than it saves.
+    return encode_numbers(steps) if body is None or len(body) > steps.nbytes else (_PACKED, body)
 
 
 def decode_run_list(

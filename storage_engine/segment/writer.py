@@ -61,6 +61,8 @@ class SegmentWriter:
     erased_lsn : int
     cold : bool
         Take the time to make it as small as it gets.
+    recipes : Recipes, optional
+        What won in segments before.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class SegmentWriter:
         late: bool = False,
         erased_lsn: int = 0,
         cold: bool = False,
+        recipes: Recipes | None = None,
     ) -> None:
         self._fs = fs
         self._incarnation = incarnation
@@ -84,7 +87,7 @@ class SegmentWriter:
         self._erased_lsn = erased_lsn
         self._cold = cold
         self._sharing = ColumnSharing()
-        self._recipes = Recipes()
+        self._recipes = Recipes() if recipes is None else recipes
         self._path = segment_path(partition, segment_id)
         self._totals = _Totals()
         self._pyramids = PyramidBuilder(incarnation, segment_id)
@@ -125,7 +128,12 @@ class SegmentWriter:
         totals, block = self._totals, len(self._totals.blocks)
         identity = BlockIdentity(self._incarnation, self._id, block, int(stream[0]))
         data = encode_block(
-            rows, identity, sharing=self._sharing, recipes=self._recipes, cold=self._cold
+            rows,
+            identity,
+            sharing=self._sharing,
+            recipes=self._recipes,
+            cold=self._cold,
+            paged=bool(stream[0] != stream[-1]),
         )
         totals.blocks.append((self._offset, len(data), len(rows)))
         self._put(data + bytes(-len(data) % _ALIGN))

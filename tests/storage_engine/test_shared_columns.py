@@ -281,7 +281,7 @@ def test_an_owner_serves_a_bounded_number_of_blocks():
         body = sharing.reference(place, time)
         if body is None:
             owners += 1
-            sharing.keep(place, time, time.tobytes())
+            sharing.keep(place, time, 1, time.tobytes())
         else:
             assert int.from_bytes(body[:4], "little") in {0, 256, 512}
     assert owners == 3
@@ -293,9 +293,9 @@ def test_what_a_writer_remembers_is_bounded():
     columns = [np.arange(100) * k for k in (3, 5, 7)]
     places = [ColumnPlace(k, 0, 0, mask=False) for k in range(4)]
     for place, column in zip(places, columns[:2], strict=False):
-        sharing.keep(place, column, column.tobytes())
+        sharing.keep(place, column, 1, column.tobytes())
     assert sharing.reference(places[3], columns[0]) is not None
-    sharing.keep(places[2], columns[2], columns[2].tobytes())
+    sharing.keep(places[2], columns[2], 1, columns[2].tobytes())
 
     assert sharing.reference(places[3], columns[0]) is not None
     assert sharing.reference(places[3], columns[1]) is None
