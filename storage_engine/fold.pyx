@@ -9,9 +9,11 @@ from storage_engine.kernels.fold cimport (
 
 import numpy as np
 
+from storage_engine.codec.kernels import KERNEL
 from storage_engine.errors import InvalidArgument
 from storage_engine.fold_state import RESULTS, STATE
 
+LANES = KERNEL  # whose room refuses a target that is not there
 if sizeof(lh_fold_state) != STATE.itemsize:
     raise ImportError("a fold state is laid out otherwise here")
 

@@ -45,7 +45,8 @@ static inline void lh_exact_reach(lh_exact *a, int32_t low, int32_t high) {
     while (a->high < high) a->limb[a->high++] = 0;
 }
 
-/* Carry: limbs in [0, 2^32) but for the highest, which bears the sign; none is zero at an end. */
+/* Carry: limbs in [0, 2^32) but for the highest, which bears the sign; none is zero at an end, and
+ * no limb is there only to bear the sign: a number has one form. */
 static inline void lh_exact_carry(lh_exact *a) {
     int64_t carry = 0;
     a->adds = 0;
@@ -57,6 +58,9 @@ static inline void lh_exact_carry(lh_exact *a) {
     }
     if (carry && a->high < LH_EXACT_LIMBS) a->limb[a->high++] = carry;
     while (a->low < a->high && a->limb[a->high - 1] == 0) a->high--;
+    while (a->high - a->low > 1 && a->limb[a->high - 1] == -1 && a->limb[a->high - 2] > 0) {
+        a->limb[--a->high - 1] -= INT64_C(1) << 32;
+    }
     while (a->low < a->high && a->limb[a->low] == 0) a->low++;
     if (a->low == a->high) a->low = a->high = 0;
 }
@@ -274,7 +278,8 @@ static inline double lh_exact_divide(lh_exact *a, uint64_t by) {
     return negative ? -found : found;
 }
 
-/* (n x squares - sum^2) / (n x by), correctly rounded: variance for by = n or n - 1. */
+/* (n x squares - sum^2) / (n x by), correctly rounded: variance for by = n or n - 1. NaN where the
+ * square of the sum is more than n x squares. */
 static inline double lh_exact_variance(lh_exact *squares, lh_exact *sum, uint64_t n, uint64_t by) {
     enum { WIDE = 2 * LH_EXACT_LIMBS + LH_EXACT_MORE + 4 };
     uint32_t total[WIDE], s[LH_EXACT_LIMBS], q[LH_EXACT_LIMBS];
@@ -300,6 +305,7 @@ static inline double lh_exact_variance(lh_exact *squares, lh_exact *sum, uint64_
     for (int32_t i = sum->low; i < sum->high; i++) {
         uint64_t borrow = 0;
         for (int32_t j = sum->low; j < sum->high || borrow; j++) {
+            if (i + j >= WIDE - LH_EXACT_MORE) return (double)NAN; /* no rows have such sums */
             const uint64_t product = (j < sum->high ? (uint64_t)s[i] * s[j] : 0) + borrow;
             const int64_t t = (int64_t)out[i + j] - (int64_t)(product & 0xffffffffu);
             borrow = (product >> 32) + (uint64_t)(t < 0);

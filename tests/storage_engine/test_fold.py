@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from storage_engine.codec.kernels import KERNELS
 from storage_engine.errors import InvalidArgument
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_state import EVERY_SUM, STATE, SUMS
@@ -207,7 +208,7 @@ def test_a_million_values_of_every_size_sum_as_fsum():
     assert found.result("mean")[0] == float(sum(map(Fraction, value.tolist())) / len(value))
 
 
-@pytest.mark.parametrize("name", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_every_target_gives_the_same_bytes(name, tmp_path):
     program = (
         "import numpy as np, sys\n"
