@@ -26,7 +26,7 @@ enum {
 enum { LH_SUM, LH_SQUARES, LH_STEPPED, LH_FORWARD, LH_INCREASE, LH_SUMS };
 enum { LH_FIRST_VALID = 1, LH_LAST_VALID = 2, LH_FIRST_GOOD = 4, LH_LAST_GOOD = 8 };
 enum { LH_BRIEF = 1u << LH_SUM, LH_EVERY = (1u << LH_SUMS) - 1u };
-/* Beside the bits of sums: durations by value; FEW: of LH_CODES_FEW values at most, or not known. */
+/* Beside the bits of sums: durations by value; FEW: of LH_CODES_FEW values at most, or none. */
 enum { LH_DURATIONS = 1u << LH_SUMS, LH_FEW = LH_DURATIONS << 1 };
 
 /* An exact sum that three doubles do not hold: carried limbs [low, high). */
