@@ -16,9 +16,10 @@ from storage_engine.table import AnyColumn, Table, decode_table
 COMPACT = 1 << 31  # bit of the count that says so
 _COUNT = struct.Struct("<I")
 _KNOWN_BIT = 0x80
-_PLAIN, _ZSTD, _ZEROS, _STEPS, _SAME, _CODED = 0, 1, 2, 3, 4, 16
-_BROKEN = (ValueError, TypeError, OverflowError, MemoryError)
+_PLAIN, _ZSTD, _ZEROS, _STEPS, _SAME, _NEAR, _CODED = 0, 1, 2, 3, 4, 5, 16
+_BROKEN = (ValueError, TypeError, IndexError, OverflowError, MemoryError)
 _SMALL = 256  # elements up to which arrays are written as steps
+_NEAR_ROWS = 4096  # elements up to which an array like this one is looked for
 _BYTES_MAX = 1 << 30
 _KINDS = "iufV"
 # Part of the format: only ever grows, at its end.
@@ -74,6 +75,9 @@ def encode_compact(columns: Mapping[str, AnyColumn]) -> bytes:
             head.append(_ZEROS)
             continue
         packing, body = _packed(values, plain, seen.get(plain))
+        near = b"" if packing == _SAME else _near(plain, values.dtype.itemsize, seen)
+        if near and len(near) < len(body):
+            packing, body = _NEAR, near
         seen.setdefault(plain, place)
         rows = len(values)
         head.append(packing)
@@ -96,6 +100,23 @@ def _packed(values: AnyColumn, plain: bytes, same: int | None) -> tuple[int, byt
             codec, body = encode_numbers(np.ascontiguousarray(values))
             tried.append((_CODED + codec, body))
     return min(tried, key=lambda pair: len(pair[1]))
+
+
+def _near(plain: bytes, size: int, seen: Mapping[bytes, int]) -> bytes:
+    """The earlier array that differs in the fewest elements, where it does, and those; or b""."""
+    if size != 8 or not size < len(plain) <= size * _NEAR_ROWS:
+        return b""
+    cells = np.frombuffer(plain, np.uint64)
+    best, found = len(cells), b""
+    for other, place in seen.items():
+        if len(other) != len(plain) or place > 255:
+            continue
+        differs = cells != np.frombuffer(other, np.uint64)
+        count = int(np.count_nonzero(differs))
+        if count < best:
+            mask = np.packbits(differs, bitorder="little").tobytes()
+            best, found = count, bytes([place]) + mask + cells[differs].tobytes()
+    return found
 
 
 def _steps(values: AnyColumn) -> bytes:
@@ -187,6 +208,8 @@ def _unpacked(
         plain = bytes(size)
     elif packing == _SAME:
         plain = before[body[0]].tobytes() if len(body) == 1 and body[0] < len(before) else b""
+    elif packing == _NEAR:
+        plain = _changed(body, size, dtype.itemsize, before)
     elif packing == _STEPS:
         return _added(body, rows, dtype)
     elif packing >= _CODED:
@@ -195,9 +218,21 @@ def _unpacked(
         return column
     else:
         plain = zstd.decompress(body, size) if packing == _ZSTD else bytes(body)
-    if len(plain) != size or packing > _SAME:
+    if len(plain) != size or packing > _NEAR:
         raise ValueError(packing)
     return np.frombuffer(plain, dtype)
+
+
+def _changed(body: memoryview, size: int, item: int, before: list[AnyColumn]) -> bytes:
+    """The bytes of an earlier array, but for the elements that a mask names."""
+    rows = size // item
+    end = 1 + (rows + 7) // 8
+    cells = np.frombuffer(before[body[0]].tobytes(), f"V{item}").copy()
+    differs = np.unpackbits(np.frombuffer(body[1:end], np.uint8), bitorder="little")
+    if len(cells) != rows or differs[rows:].any():
+        raise ValueError(rows)
+    cells[differs[:rows].view(np.bool_)] = np.frombuffer(body[end:], cells.dtype)
+    return cells.tobytes()
 
 
 def _added(body: memoryview, rows: int, dtype: np.dtype[np.generic]) -> AnyColumn:

@@ -116,7 +116,7 @@ KNOWN = """
     stream_pyramid_offset <u8, stream_pyramid_length <u4, schemas |u1, facts |u1
 """
 KNOWN_ARRAYS = [tuple(pair.split()) for pair in KNOWN.split(",")]
-PLAIN, ZSTD, ZEROS, STEPS, SAME, CODED = 0, 1, 2, 3, 4, 16
+PLAIN, ZSTD, ZEROS, STEPS, SAME, NEAR, CODED = 0, 1, 2, 3, 4, 5, 16
 
 
 def read_table(data: bytes) -> dict[str, np.ndarray]:
@@ -170,6 +170,13 @@ def _unpacked(
         return bytes(rows * dtype.itemsize)
     if packing == SAME:
         return before[stored[0]].tobytes()
+    if packing == NEAR:
+        size, end = dtype.itemsize, 1 + (rows + 7) // 8
+        out, changed = bytearray(before[stored[0]].tobytes()), Cursor(stored[end:])
+        for row in range(rows):
+            if stored[1 + row // 8] >> row % 8 & 1:
+                out[row * size : (row + 1) * size] = changed.take(size)
+        return bytes(out)
     if packing >= CODED:
         return np.asarray(decode(packing - CODED, stored, dtype.str, rows)).tobytes()
     if packing != STEPS:

@@ -45,7 +45,8 @@ def build(size_bytes: int) -> tuple[Story, Disk]:
     story = crash_steps.play(fs, _STEPS, replace(CONFIG, block_rows=64))
     rng = random.Random(size_bytes)
     day = 0
-    while _size(fs.disk()) < size_bytes - 6_000:
+    # What only the older generation names goes at the end.
+    while _size(fs.disk()) < size_bytes * 9 // 8:
         day += 1
         story.append(*_rows(story, rng, day))
         story.flush()

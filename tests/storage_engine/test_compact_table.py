@@ -85,3 +85,24 @@ def test_a_few_bytes_cannot_ask_for_all_memory():
 
     with pytest.raises(CorruptData):
         decode_directory(data, at="x")
+
+
+def test_an_array_like_an_earlier_one_says_where_it_differs():
+    """Least and first values of short runs are mostly the same; damage of the mask is an error."""
+    rng = np.random.default_rng(5)
+    first = rng.integers(0, 2**63, 300, np.uint64)
+    other = first.copy()
+    other[::50] += 1
+    table = {"run_minimum": first, "run_maximum": other, "run_first_value": first}
+
+    data = encode_compact(table)
+
+    assert len(data) < len(first.tobytes()) + 130
+    decoded = decode_directory(data, at="x")
+    assert all((decoded[name] == table[name]).all() for name in table)
+    for at in range(4, len(data)):
+        for bad in (data[:at], data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :]):
+            try:
+                decode_directory(bad, at="x")
+            except (CorruptData, UnsupportedFormat):
+                continue
