@@ -2,10 +2,10 @@
 
 Jobs in order: erasures, whatever their size; segments of about one size into one (``fan_in`` of
 them, so that a row is written once per factor); late segments into those they overlap, once they
-have a quarter of their rows (tiny ones: as many); small segments of days and months that are old into wider partitions;
-old segments once more, made as small as they get. Every job but an erasure and the last leaves
-fewer segments than it takes, and the last leaves none that it would take, so that planning comes to
-an end.
+have a quarter of their rows (tiny ones: as many); small segments of days and months that are old
+into wider partitions; old segments once more, made as small as they get. Every job but an erasure
+and the last leaves fewer segments than it takes, and the last leaves none that it would take, so
+that planning comes to an end.
 """
 
 from collections.abc import Callable, Iterable, Sequence
