@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from storage_engine.codec.choice import Recipes
-from storage_engine.columns import Rows
+from storage_engine.columns import IndexArray, Rows
 from storage_engine.config import EngineConfig
 from storage_engine.errors import DiskError
 from storage_engine.events import event_rule
@@ -16,7 +16,7 @@ from storage_engine.filesystem import FileSystem
 from storage_engine.manifest import Manifest, newest_table
 from storage_engine.producers import producer_columns
 from storage_engine.revisions import drop_redelivered
-from storage_engine.sample import Int64Array, UInt32Array
+from storage_engine.sample import BoolArray, Int64Array, UInt32Array
 from storage_engine.segment.blocking import Blocking
 from storage_engine.segment.layout import DIRECTORY, SegmentInfo, segment_number
 from storage_engine.segment.live import LiveSegments
@@ -136,23 +136,34 @@ class SegmentFlush:
         """Give each row to the segment of its partition and retention class."""
         if len(rows) == 0:
             return
-        partition = partition_codes(rows.timestamp_ns, self._now_ns)
-        late = rows.timestamp_ns <= self._before_ns[stream]
-        self._note_flushed(stream, rows.timestamp_ns)
-        codes: Int64Array = (partition * _CLASSES + self._class_of[stream]) * 2 + late
-        first = int(codes[0])
-        if (codes == first).all():
-            self._target(first).blocks.add(stream, rows)
-            return
-        for code in np.unique(codes).tolist():
-            mask = codes == code
-            self._target(code).blocks.add(stream[mask], rows.take(mask))
-
-    def _note_flushed(self, stream: UInt32Array, time: Int64Array) -> None:
-        # A time far ahead would make everything behind it late.
-        near = np.where(time <= self._now_ns + DAY_NS, time, NEVER_NS)
+        time = rows.timestamp_ns
         starts = np.concatenate(([0], np.flatnonzero(stream[1:] != stream[:-1]) + 1))
-        ids, last = stream[starts], np.maximum.reduceat(near, starts)
+        ids = stream[starts]
+        late: BoolArray = time[starts] <= self._before_ns[ids]  # the first row of each stream
+        if late.any():
+            late = time <= self._before_ns[stream]
+        self._note_flushed(ids, starts, time)
+        partition = partition_codes(time, self._now_ns)
+        classes = self._class_of[ids]
+        same = not late.any() and bool((classes == classes[0]).all())
+        if same and bool((partition == partition[0]).all()):
+            place = int(partition[0]) * _CLASSES + int(classes[0])
+            self._target(place * 2).blocks.add(stream, rows)
+            return
+        if len(late) != len(time):
+            late = np.zeros(len(time), np.bool_)
+        codes: Int64Array = (partition * _CLASSES + self._class_of[stream]) * 2 + late
+        found = np.unique(codes).tolist()
+        for code in found:
+            where = codes == code if len(found) > 1 else slice(None)
+            self._target(code).blocks.add(stream[where], rows.take(where))
+
+    def _note_flushed(self, ids: UInt32Array, starts: IndexArray, time: Int64Array) -> None:
+        last = np.maximum.reduceat(time, starts)
+        if last.max() > self._now_ns + DAY_NS:
+            # A time far ahead would make everything behind it late.
+            near = np.where(time <= self._now_ns + DAY_NS, time, NEVER_NS)
+            last = np.maximum.reduceat(near, starts)
         self.flushed_ns[ids] = np.maximum(self.flushed_ns[ids], last)
 
     def _target(self, code: int) -> _Target:

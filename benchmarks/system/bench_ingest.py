@@ -110,9 +110,10 @@ def engine_run(producers: list[Producer], digests: set[str]) -> float:
         with ThreadPoolExecutor(len(producers)) as pool:
             for sent in [pool.submit(p.send, engine) for p in producers]:
                 sent.result()
-        seconds = time.perf_counter() - start
         ended.set()
         keeper.join()
+        engine.flush()  # what was not flushed meanwhile counts as well
+        seconds = time.perf_counter() - start
         digests.add(digest(engine))
         engine.close()
         return sum(len(p.frames) for p in producers) * ROWS / seconds
@@ -195,14 +196,14 @@ def run(small: bool) -> list[harness.Figure]:
     conditions = {
         "boundary": "in process, frames encoded beforehand, decoded inside",
         "data": f"datasets/plant.py, {count} producers x {frames} frames x {ROWS} rows",
-        "durability": "fsync before each frame's return; flushes to segments meanwhile",
+        "durability": "fsync before each frame's return; all of it in segments at the end",
         "cores": "1",
         "digest": digests.pop(),
     }
     harness.pin(set(range(os.cpu_count() or 1)))
     return [
         harness.Figure(
-            "ingest durable", "samples/s", ours, "SQLite", rival, ">= 1,000,000", conditions
+            "ingest durable", "samples/s", ours, "SQLite", rival, ">= 3,000,000", conditions
         ),
         harness.Figure(
             "ingest beside the medium", "samples/s", again, "write+fdatasync", floor, "report",
