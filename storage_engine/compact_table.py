@@ -71,7 +71,7 @@ def encode_compact(columns: Mapping[str, AnyColumn]) -> bytes:
             head += bytes([len(name)]) + name.encode("ascii")
             head += bytes([len(dtype)]) + dtype.encode("ascii")
         plain = values.tobytes()
-        if len(values) == rows and not any(plain):
+        if len(values) == rows and plain.count(0) == len(plain):
             head.append(_ZEROS)
             continue
         packing, body = _packed(values, plain, seen.get(plain))
