@@ -277,8 +277,6 @@ def bits_of(series: list[np.ndarray], rows: int, *, cold: bool) -> float:
 @pytest.mark.recording
 def test_real_series_stay_small():
     """87 series of plants: pcodec alone needs 9.76 bits a value and 9.02 a time."""
-    if not recordings.available():
-        pytest.skip("HISTORIAN_DATA has no recordings")
     every = recordings.load()
     values = [one.value for one in every]
     times = [np.sort(one.timestamp_ns) for one in every if one.clock == "recorded"]
