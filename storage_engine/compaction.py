@@ -2,10 +2,10 @@
 
 Jobs in order: erasures, whatever their size; segments of about one size into one (``fan_in`` of
 them, so that a row is written once per factor); late segments into those they overlap, once they
-have a quarter of their rows (tiny ones: as many); small segments of days and months that are old
-into wider partitions; old segments once more, made as small as they get. Every job but an erasure
-and the last leaves fewer segments than it takes, and the last leaves none that it would take, so
-that planning comes to an end.
+have a quarter of their rows; small segments of days and months that are old into wider partitions;
+old segments once more, made as small as they get. Every job but an erasure and the last leaves
+fewer segments than it takes, and the last leaves none that it would take, so that planning comes to
+an end.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -215,10 +215,7 @@ def _late_job(group: Sequence[SegmentInfo], config: EngineConfig) -> Job | None:
     late = _fitting(late, config)
     # In rows: a small segment has many bytes per row, and would seem to weigh more than it does.
     weight = sum(info.rows for info in late)
-    # A few rows would be written anew with every few more, so that they wait for their equal.
-    tiny = sum(info.size for info in late).bit_length() <= _TINY_BITS
-    share = 1 if tiny else _LATE_SHARE
-    if not rest or weight * share < sum(info.rows for info in rest):
+    if not rest or weight * _LATE_SHARE < sum(info.rows for info in rest):
         return None
     chosen = _fitting([*late, *rest], config)
     return Job(Reason.LATE, tuple(chosen)) if len(chosen) > len(late) else None
