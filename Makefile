@@ -72,13 +72,17 @@ $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "cannot set up: got no Python 3.11 or newer, want one on PATH"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml setup.py
+$(VENV)/.tools: $(VENV)/bin/python pyproject.toml setup.py
 	$(BIN)/python -m pip install -q --disable-pip-version-check -U "pip>=24" "setuptools>=77" "cython>=3.1,<4"
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
 	touch $@
 
-$(VENV)/.built: $(VENV)/.installed $(NATIVE)
-	$(BIN)/python setup.py -q build_ext --inplace
+$(VENV)/.compiled: $(VENV)/.tools $(NATIVE)
+	$(BIN)/python setup.py -q build_ext --inplace -j2
+	touch $@
+
+# The editable install finds the rooms compiled in place and does not compile them again.
+$(VENV)/.built: $(VENV)/.compiled pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.tested-with: $(VENV)/.built

@@ -167,12 +167,12 @@ def measured(
         load, ended, names = Load(engine, seconds), threading.Event(), iter(range(10**6))
 
         def back_up() -> None:
-            facts = engine.backup(copies, f"b{next(names)}", pace=paced(64))
+            facts = engine.backup(copies, f"b{next(names)}", pace=paced(64, ended))
             told["backups"] += 1
             told["backup_bytes"] += facts.bytes
 
         def compact() -> None:
-            told["compactions"] += sum(engine.compact(paced(8)).jobs.values())
+            told["compactions"] += sum(engine.compact(paced(8, ended)).jobs.values())
 
         threads = [again(engine.maintain, ended, 0.02)]
         if busy:
@@ -187,11 +187,11 @@ def measured(
         shutil.rmtree(home)
 
 
-def paced(mib_per_s: int) -> Callable[[int], None]:
-    """Sleep so that so many bytes a second are read or written."""
+def paced(mib_per_s: int, ended: threading.Event) -> Callable[[int], None]:
+    """Wait so that so many bytes a second are read or written, until the run has ended."""
 
     def pace(size: int) -> None:
-        time.sleep(size / (mib_per_s * MEBIBYTE))
+        ended.wait(size / (mib_per_s * MEBIBYTE))
 
     return pace
 

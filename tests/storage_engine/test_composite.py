@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmarks.datasets import recordings
 from storage_engine.codec import NUMBER_CODECS, decode_numbers, encode_cold, encode_numbers
 from storage_engine.codec.choice import Recipe, Recipes
 from storage_engine.codec.composite import plans_of, with_last_stage
@@ -259,28 +258,3 @@ def test_no_kernel_steps_out_of_bounds(tmp_path):
 
     assert run.stderr == ""
     assert run.returncode == 0, run.stdout
-
-
-def bits_of(series: list[np.ndarray], rows: int, *, cold: bool) -> float:
-    """Mean over series of the bits a value takes with its entry in a block's table."""
-    means = []
-    for values in series:
-        recipe, size = Recipe(), 0
-        for at in range(0, len(values), rows):
-            block = values[at : at + rows]
-            _, body = encode_cold(block) if cold else encode_numbers(block, recipe)
-            size += 20 + len(body)
-        means.append(8 * size / len(values))
-    return sum(means) / len(means)
-
-
-@pytest.mark.recording
-def test_real_series_stay_small():
-    """87 series of plants: pcodec alone needs 9.76 bits a value and 9.02 a time."""
-    every = recordings.load()
-    values = [one.value for one in every]
-    times = [np.sort(one.timestamp_ns) for one in every if one.clock == "recorded"]
-
-    assert bits_of(values, 8192, cold=False) <= 9.7
-    assert bits_of(values, 16_384, cold=True) <= 8.5
-    assert bits_of(times, 16_384, cold=True) <= 9.0
