@@ -8,7 +8,7 @@ from storage_engine.errors import DataError, DiskError
 from storage_engine.filesystem import File, FileSystem
 from storage_engine.frame import peek_envelope
 from storage_engine.prepare import split_record
-from storage_engine.subtree import COPY_BYTES, Copied, Pace, copy_file, write_file
+from storage_engine.subtree import COPY_BYTES, Copied, Cut, Pace, copy_file
 from storage_engine.wal_reader import read_log
 from storage_engine.wal_record import (
     FILE_HEADER_BYTES,
@@ -28,7 +28,6 @@ from storage_engine.wal_record import (
 )
 
 DIRECTORY = "wal"
-_CUT_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
@@ -128,14 +127,12 @@ def copy_log(
         if first is not None and first > upto_lsn:
             return
         path = f"{DIRECTORY}/{file_name(number)}"
-        content = None
+        cut = None
         if not later or later[0] > upto_lsn:
-            content = _cut(source, path, file_seed(number), upto_lsn, pace)
-        if content is None:
-            yield path, copy_file(source, path, target, path, pace=pace)
-            continue
-        yield path, write_file(target, path, content)
-        return
+            cut = _cut(source, path, file_seed(number), upto_lsn, pace)
+        yield path, copy_file(source, path, target, path, pace=pace, cut=cut)
+        if cut is not None:
+            return
 
 
 def _first_lsn(source: FileSystem, number: int) -> int | None:
@@ -150,35 +147,42 @@ def _first_lsn(source: FileSystem, number: int) -> int | None:
         return None  # the copy will show what is wrong with it
 
 
-def _cut(source: FileSystem, path: str, seed: int, lsn: int, pace: Pace) -> bytes | None:
-    """Content up to the end of one record, with a mark that it was durable.
+def _cut(source: FileSystem, path: str, seed: int, lsn: int, pace: Pace) -> Cut | None:
+    """The file up to the end of one record, with a mark that it was durable.
 
     None when that record is not found by going from header to header: then the whole file goes.
     """
-    data = b""
     file = source.open_read(path)
     try:
-        at = FILE_HEADER_BYTES
-        while True:
-            found = unpack_record(data, at, seed)
-            if found is not None and found.end <= len(data):
-                at = found.end
-                if found.lsn == lsn and found.kind != KIND_DURABLE:
-                    mark = pack_record(seed, lsn, KIND_DURABLE, 0, ())
-                    header = replace(unpack_file_header(data, path), size_bytes=at + len(mark))
-                    return pack_file_header(header) + data[FILE_HEADER_BYTES:at] + mark
-                continue
-            if found is None and len(data) >= at + RECORD_HEADER_BYTES:
-                return None
-            piece = file.read_at(len(data), _CUT_BYTES)
-            if not piece:
-                return None
-            data += piece
-            pace(len(piece))
+        end = _record_end(file, seed, lsn, pace)
+        if end is None:
+            return None
+        mark = pack_record(seed, lsn, KIND_DURABLE, 0, ())
+        header = unpack_file_header(file.read_at(0, FILE_HEADER_BYTES), path)
+        return Cut(pack_file_header(replace(header, size_bytes=end + len(mark))), end, mark)
     except (DataError, DiskError):
         return None
     finally:
         file.close()
+
+
+def _record_end(file: File, seed: int, lsn: int, pace: Pace) -> int | None:
+    """Where a record ends; little is held at a time, for a store that writes meanwhile."""
+    data, base, at, size = b"", 0, FILE_HEADER_BYTES, file.size()
+    while at < size:
+        found = unpack_record(data, at - base, seed)
+        if found is not None:
+            at = base + found.end
+            if found.lsn == lsn and found.kind != KIND_DURABLE:
+                return at if at <= size else None
+            continue
+        if len(data) - (at - base) >= RECORD_HEADER_BYTES:
+            return None
+        base, data = at, file.read_at(at, COPY_BYTES)
+        if len(data) < RECORD_HEADER_BYTES:
+            return None
+        pace(len(data))
+    return None
 
 
 class RestoredLog:

@@ -138,8 +138,23 @@ class Copied:
     unreadable: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a copy holds of a file: other first bytes, an earlier end, and what stands behind it."""
+
+    head: bytes
+    end: int
+    tail: bytes
+
+
 def copy_file(
-    source: FileSystem, src: str, target: FileSystem, dst: str, *, pace: Pace = no_pace
+    source: FileSystem,
+    src: str,
+    target: FileSystem,
+    dst: str,
+    *,
+    pace: Pace = no_pace,
+    cut: Cut | None = None,
 ) -> Copied:
     """Copy a file piece by piece; content and size are stable on return, the name is not.
 
@@ -149,6 +164,8 @@ def copy_file(
     src, dst : str
     pace : callable
         Told the bytes of each piece.
+    cut : Cut, optional
+        Copy only so much, and change its ends.
 
     Returns
     -------
@@ -159,27 +176,32 @@ def copy_file(
     DiskError
         The source cannot be opened, or the target refused.
     """
+    head, tail = (b"", b"") if cut is None else (cut.head, cut.tail)
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     unreadable: list[str] = []
     reading = source.open_read(src)
     try:
-        size = reading.size()
+        size = reading.size() if cut is None else cut.end
         writing = target.create(dst)
         try:
             for at in range(0, size, COPY_BYTES):
                 want = min(COPY_BYTES, size - at)
                 piece = _read_piece(reading, at, want, unreadable)
+                if at == 0:
+                    piece = head + piece[len(head) :]
                 digest.update(piece)
                 writing.append(piece)
                 if (at + COPY_BYTES) % _SYNC_BYTES == 0:
                     writing.sync()  # little at a time: a log on the same disk syncs in between
                 pace(len(piece))
+            digest.update(tail)
+            writing.append(tail)
             writing.sync()
         finally:
             writing.close()
     finally:
         reading.close()
-    return Copied(size, digest.hexdigest(), tuple(unreadable))
+    return Copied(size + len(tail), digest.hexdigest(), tuple(unreadable))
 
 
 def write_file(target: FileSystem, path: str, data: bytes) -> Copied:

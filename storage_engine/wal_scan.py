@@ -22,6 +22,7 @@ from storage_engine.wal_record import (
 )
 
 _SCAN_FACTOR = 8  # bodies checked while looking for the next sound record, in file sizes
+_SEARCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,15 @@ def _one(header: RecordHeader) -> Sound:
 def _next_header(data: bytes, at: int, seed: int) -> int | None:
     """Offset of the next sound record header behind ``at``."""
     found = at
-    while True:
-        found = data.find(RECORD_MAGIC, found + 1)
-        if found < 0 or found + RECORD_HEADER_BYTES > len(data):
-            return None
+    last = len(data) - RECORD_HEADER_BYTES
+    while found < last:
+        # In pieces: a search keeps other threads from running, and the rest of a file is long.
+        piece = min(found + 1 + _SEARCH_BYTES, last + len(RECORD_MAGIC))
+        hit = data.find(RECORD_MAGIC, found + 1, piece)
+        if hit < 0:
+            found = piece - len(RECORD_MAGIC)
+            continue
+        found = hit
         if found % 8 == 0 and unpack_record(data, found, seed) is not None:
             return found
+    return None

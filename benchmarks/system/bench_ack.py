@@ -4,6 +4,7 @@
 heads are flushed, segments compacted and the whole store backed up again and again.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -22,6 +23,7 @@ from historian.clock import SystemClock
 from storage_engine.bulk import BulkRows
 from storage_engine.config import MEBIBYTE, EngineConfig
 from storage_engine.engine import Engine
+from storage_engine.errors import EngineClosed
 from storage_engine.filesystem import RealFileSystem
 from storage_engine.frame import FLAG_OBSERVED, SampleSection, SlotKind, decode_frame, encode_frame
 from storage_engine.sample import Column, ColumnData, ValueType
@@ -143,11 +145,12 @@ class Load:
 
 
 def again(work: Callable[[], None], ended: threading.Event, every_s: float) -> threading.Thread:
-    """A thread that does it over and over."""
+    """A thread that does it over and over, until the run has ended."""
 
     def loop() -> None:
-        while not ended.wait(every_s):
-            work()
+        with contextlib.suppress(EngineClosed):
+            while not ended.wait(every_s):
+                work()
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -188,10 +191,11 @@ def measured(
 
 
 def paced(mib_per_s: int, ended: threading.Event) -> Callable[[int], None]:
-    """Wait so that so many bytes a second are read or written, until the run has ended."""
+    """Wait so that so many bytes a second are read or written; stop work when the run has ended."""
 
     def pace(size: int) -> None:
-        ended.wait(size / (mib_per_s * MEBIBYTE))
+        if ended.wait(size / (mib_per_s * MEBIBYTE)):
+            raise EngineClosed("cannot go on: the run has ended")
 
     return pace
 
