@@ -41,20 +41,49 @@ static void LH_T(lh_extremes)(const uint64_t *r, int64_t m, uint64_t ref, int64_
     *high = hi;
 }
 
-/* count[b] = residuals whose distance takes b bits: from `ref` up (sign 0), down (sign ~0), or both
- * ways with the sign in the lowest bit (fold 1). */
-static void LH_T(lh_lengths)(const uint64_t *r, int64_t m, uint64_t ref, uint64_t sign, int fold,
-                             uint16_t count[65])
+/* d[i] = distance of a residual from `ref`: up (sign 0), down (sign ~0), or both ways with the sign
+ * in the lowest bit (fold 1). */
+static void LH_T(lh_distances)(const uint64_t *restrict r, int64_t m, uint64_t ref, uint64_t sign,
+                               int fold, uint64_t *restrict d)
 {
-    uint16_t parts[4][65] = {{0}};
-    for (int64_t i = 0; i < m; i++) {
-        uint64_t s = (r[i] - ref) ^ sign;
-        if (fold)
-            s = s << 1 ^ (uint64_t) - (int64_t)(s >> 63);
-        parts[i & 3][lh_bits(s)]++;
+    if (fold)
+        for (int64_t i = 0; i < m; i++) {
+            const uint64_t s = r[i] - ref;
+            d[i] = s << 1 ^ (uint64_t) - (int64_t)(s >> 63);
+        }
+    else
+        for (int64_t i = 0; i < m; i++)
+            d[i] = (r[i] - ref) ^ sign;
+}
+
+/* Distances that take more bits than a width below 64. */
+static int64_t LH_T(lh_longer)(const uint64_t *d, int64_t m, unsigned width)
+{
+    const uint64_t most = lh_mask(width);
+    uint64_t count = 0;
+    for (int64_t i = 0; i < m; i++)
+        count += d[i] > most;
+    return (int64_t)count;
+}
+
+/* The cheapest width for distances of at most `longest` bits: sets width, patches, bytes when below
+ * f->bytes. */
+static int LH_T(lh_cheapest)(const uint64_t *d, int64_t m, unsigned longest, lh_fit *f)
+{
+    int found = 0;
+    for (unsigned width = longest; width-- > 0;) {
+        const int64_t out = LH_T(lh_longer)(d, m, width);
+        if (out > LH_PATCHES_MAX || out * 4 > m)
+            break;
+        const int64_t bytes = lh_stream_bytes(m, width) + lh_patch_bytes(out, longest - width + 1);
+        if (bytes < f->bytes) {
+            f->bytes = bytes;
+            f->width = width;
+            f->patches = (unsigned)out;
+            found = 1;
+        }
     }
-    for (int b = 0; b <= 64; b++)
-        count[b] = (uint16_t)(parts[0][b] + parts[1][b] + parts[2][b] + parts[3][b]);
+    return found;
 }
 
 /* Exact patches and bytes of a chosen step and width. 0 where there are too many patches. */
@@ -90,12 +119,13 @@ static void LH_T(lh_fit_of)(const uint64_t *r, int64_t from, int64_t m, lh_fit *
     best->bytes = lh_stream_bytes(m, best->width);
     if (best->width < 2 || m < 32)
         return;
-    uint16_t count[65];
+    uint64_t d[LH_VECTOR];
     lh_fit part = *best;
-    LH_T(lh_lengths)(r + from, m - from, ref, 0, 1, count);
-
-    int middle = lh_cheapest(count, m, &part);
-    if (!middle)
+    memset(d, 0, (size_t)from * sizeof *d);
+    LH_T(lh_distances)(r + from, m - from, ref, 0, 1, d + from);
+    const unsigned below = low < 0 ? lh_bits(~(uint64_t)low) + 1 : 0;
+    const unsigned above = high > 0 ? lh_bits((uint64_t)high) + 1 : 0;
+    if (!LH_T(lh_cheapest)(d, m, below > above ? below : above, &part))
         return;
     lh_fit tried[3];
     int n = 0;
@@ -103,9 +133,9 @@ static void LH_T(lh_fit_of)(const uint64_t *r, int64_t from, int64_t m, lh_fit *
     tried[n++] = part;
     const uint64_t bottom = best->step, top = ref + (uint64_t)high;
     for (int down = 0; down < 2; down++) {
-        LH_T(lh_lengths)(r + from, m - from, down ? top + 1 : bottom, down ? ~(uint64_t)0 : 0, 0,
-                         count);
-        if (lh_cheapest(count, m, &part)) {
+        LH_T(lh_distances)(r + from, m - from, down ? top + 1 : bottom,
+                           down ? ~(uint64_t)0 : 0, 0, d + from);
+        if (LH_T(lh_cheapest)(d, m, best->width, &part)) {
             part.step = down ? top + 1 - ((uint64_t)1 << part.width) : bottom;
             tried[n++] = part;
         }

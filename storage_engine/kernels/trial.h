@@ -63,29 +63,6 @@ static inline uint64_t lh_euclid(uint64_t a, uint64_t b)
     return a;
 }
 
-/* The cheapest width by the count of lengths: sets width, patches, bytes when below f->bytes. */
-static inline int lh_cheapest(const uint16_t count[65], int64_t m, lh_fit *f)
-{
-    int found = 0;
-    unsigned longest = 64;
-    while (longest > 0 && count[longest] == 0)
-        longest--;
-    int64_t out = 0;
-    for (unsigned width = longest; width-- > 0;) {
-        out += count[width + 1];
-        if (out > LH_PATCHES_MAX || out * 4 > m)
-            break;
-        int64_t bytes = lh_stream_bytes(m, width) + lh_patch_bytes(out, longest - width + 1);
-        if (bytes < f->bytes) {
-            f->bytes = bytes;
-            f->width = width;
-            f->patches = (unsigned)out;
-            found = 1;
-        }
-    }
-    return found;
-}
-
 /* An integer slope and a finer one from how far the second half's sum lies above the first's. */
 static inline int lh_slopes(int64_t rise, int64_t m, uint64_t slope[2], unsigned shift[2])
 {
