@@ -147,6 +147,7 @@ class Engine(RetentionSide, BackupSide, ErasureSide, BriefSide):
                 pending_frames=len(state.pending),
                 wal_bytes=0 if self._wal is None else self._wal.size_bytes,
                 wal_pending_bytes=0 if self._wal is None else self._wal.pending_bytes,
+                wal_syncs=0 if self._wal is None else self._wal.batches,
                 applied_lsn=state.applied_lsn,
                 durable_lsn=self.durable_lsn,
                 checkpoint_lsn=self._flusher.checkpoint_lsn,

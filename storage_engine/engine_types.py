@@ -46,6 +46,8 @@ class EngineStats:
     pending_frames : int
         In the log, not applied yet.
     wal_bytes, wal_pending_bytes : int
+    wal_syncs : int
+        Since the store was opened; each may bring many frames to stable storage.
     applied_lsn, durable_lsn, checkpoint_lsn : int
     generation : int
         Of the manifest.
@@ -69,6 +71,7 @@ class EngineStats:
     pending_frames: int
     wal_bytes: int
     wal_pending_bytes: int
+    wal_syncs: int
     applied_lsn: int
     durable_lsn: int
     checkpoint_lsn: int
