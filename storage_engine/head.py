@@ -299,10 +299,9 @@ class Head:
 
     def _spread(self, streams: UInt32Array) -> Spread:
         counts = self._log.count[streams].astype(np.int64)
-        rows = int(counts.sum())
         place = np.full(len(self._log.count), _NOWHERE, np.uint32)
         place[streams] = np.cumsum(counts) - counts
-        return Spread(self._log, place, rows)
+        return Spread(self._log, place, np.repeat(streams, counts))
 
     def _piece(
         self, spread: Spread, part: slice, value_type: ValueType

@@ -2,8 +2,6 @@
 #ifndef LH_ENTRIES_H
 #define LH_ENTRIES_H
 
-#include <stdlib.h>
-
 #include "composite.h"
 
 enum { LH_BUCKETS = 16384 };
@@ -13,16 +11,52 @@ typedef struct {
     uint32_t index;
 } lh_entry;
 
-static inline int lh_entry_order(const void *left, const void *right)
+/* By key, rising; `spare` takes as many. A byte at a time, lowest first; bytes that all share are
+ * passed over. */
+static inline void lh_entries_sort(lh_entry *sorted, int64_t count, lh_entry *spare)
 {
-    int64_t a = ((const lh_entry *)left)->key, b = ((const lh_entry *)right)->key;
-    return (a > b) - (a < b);
+    uint16_t place[8][256];
+    if (count < 64) {
+        for (int64_t i = 1; i < count; i++) {
+            const lh_entry one = sorted[i];
+            int64_t at = i;
+            for (; at > 0 && sorted[at - 1].key > one.key; at--)
+                sorted[at] = sorted[at - 1];
+            sorted[at] = one;
+        }
+        return;
+    }
+    memset(place, 0, sizeof place);
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t key = (uint64_t)sorted[i].key ^ (uint64_t)1 << 63;
+        for (int byte = 0; byte < 8; byte++)
+            place[byte][key >> 8 * byte & 255]++;
+    }
+    lh_entry *from = sorted, *to = spare;
+    for (int byte = 0; byte < 8; byte++) {
+        const uint64_t flip = byte == 7 ? 128 : 0;
+        uint16_t *at = place[byte], sum = 0;
+        if (at[((uint64_t)from[0].key >> 8 * byte & 255) ^ flip] == count)
+            continue;
+        for (int value = 0; value < 256; value++) {
+            const uint16_t here = at[value];
+            at[value] = sum;
+            sum = (uint16_t)(sum + here);
+        }
+        for (int64_t i = 0; i < count; i++)
+            to[at[((uint64_t)from[i].key >> 8 * byte & 255) ^ flip]++] = from[i];
+        lh_entry *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != sorted)
+        memcpy(sorted, from, (size_t)count * sizeof *sorted);
 }
 
 /* Entries in rising order and the code of each value. Their count, or 0: more than the table holds.
- * `room` takes 112 KiB. Floats rise by number, integers as signed ones. */
+ * `spare` takes 16 n bytes, `room` 112 KiB. Floats rise by number, integers as signed ones. */
 static inline int64_t lh_entries_find(const uint8_t *values, int64_t n, int item, int floats,
-                                      int64_t *codes, uint64_t *entries, void *room)
+                                      int64_t *codes, uint64_t *entries, void *spare, void *room)
 {
     uint16_t *buckets = room;
     lh_entry *sorted = (lh_entry *)(void *)((uint8_t *)room + 2 * LH_BUCKETS);
@@ -46,7 +80,7 @@ static inline int64_t lh_entries_find(const uint8_t *values, int64_t n, int item
         sorted[i].key = floats ? key ^ (int64_t)((uint64_t)(key >> 63) >> 1) : key;
         sorted[i].index = (uint32_t)i;
     }
-    qsort(sorted, (size_t)count, sizeof *sorted, lh_entry_order);
+    lh_entries_sort(sorted, count, spare);
     for (int64_t i = 0; i < count; i++)
         buckets[sorted[i].index] = (uint16_t)i;
     for (int64_t i = 0; i < n; i++)

@@ -241,7 +241,7 @@ static uint8_t *LH_T(lh_write_distinct)(lh_plan *plan, const uint8_t *values, in
     int64_t *codes = (int64_t *)work;
     uint64_t *entries = (uint64_t *)(codes + n), *room = (uint64_t *)(work + 32 * n);
     int64_t count = lh_entries_find(values, n, item, plan->inner != LH_PACKED, codes,
-                                    entries, room);
+                                    entries, entries + n, room);
     if (count == 0 || 8 * count > 7 * n)
         return NULL;
     uint8_t *kept = (uint8_t *)room;

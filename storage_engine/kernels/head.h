@@ -163,8 +163,7 @@ typedef struct {
     int64_t *time;
     uint64_t *cell;
     uint64_t *stamp;
-    uint32_t *quality;
-    uint32_t *stream;
+    uint32_t *quality; /* zeros before, as are those of missing */
     uint8_t *missing;
 } lh_head_spread_rows;
 
@@ -188,9 +187,8 @@ static inline int64_t lh_head_spread(
             out->time[p] = head->time[r];
             out->cell[p] = head->cell[r];
             out->stamp[p] = stamp[b];
-            out->quality[p] = head->quality[r];
-            out->stream[p] = s;
-            out->missing[p] = head->missing[r];
+            if (head->quality[r]) out->quality[p] = head->quality[r];
+            if (head->missing[r]) out->missing[p] = head->missing[r];
             done++;
         }
     }

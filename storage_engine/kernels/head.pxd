@@ -39,7 +39,6 @@ cdef extern from "head.h" nogil:
         uint64_t *cell
         uint64_t *stamp
         uint32_t *quality
-        uint32_t *stream
         uint8_t *missing
 
     int64_t lh_head_spread(

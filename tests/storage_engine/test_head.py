@@ -153,9 +153,9 @@ def test_the_row_log_checks_every_bound():
     with pytest.raises(InvalidArgument, match="beyond the table"):
         log.order(log.last, log.count, np.array([9], np.uint32))
     with pytest.raises(InvalidArgument, match="too short"):
-        Spread(log, np.zeros(1, np.uint32), 3)
+        Spread(log, np.zeros(1, np.uint32), np.zeros(3, np.uint32))
     with pytest.raises(InvalidArgument, match="other than 1"):
-        Spread(log, np.arange(len(log.count), dtype=np.uint32), 1)
+        Spread(log, np.arange(len(log.count), dtype=np.uint32), np.zeros(1, np.uint32))
     with pytest.raises(InvalidArgument, match="want 1 to"):
         RowLog(0, 1)
 
