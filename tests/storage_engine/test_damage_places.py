@@ -52,7 +52,7 @@ def test_damage_at_every_97th_byte_is_named_or_harmless(record_property):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_damage_at_every_byte_is_named_or_harmless(record_property):
     """262,144 flips and as many cuts, by two processes."""
     total = Tally()
