@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+WARM_S = 0.1
+WARMED = "the median of the calls of 0.1 s behind an uncounted one"
+
 
 @dataclass
 class Figure:
@@ -94,6 +97,18 @@ def rounds(sides: Mapping[str, Callable[[], float]], runs: int) -> dict[str, lis
             if counted:
                 figures[name].append(figure)
     return figures
+
+
+def warm(call: Callable[[], float]) -> float:
+    """Median of the seconds that calls give: one uncounted, then all that fit a tenth of a second.
+
+    A single short call behind another process's would tell how long a core takes to wake.
+    """
+    call()
+    found: list[float] = []
+    while sum(found) < WARM_S:
+        found.append(call())
+    return statistics.median(found)
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -40,12 +40,7 @@ def beside(
     check: Callable[[str, Any, Any], None],
 ) -> tuple[list[float], dict[str, list[float]]]:
     """Seconds of ours and of each rival, in turn; every rival's first answer is checked."""
-
-    def our_side() -> float:
-        mine()  # as rivals in process: caches hold what others took meanwhile
-        return harness.timed(mine)
-
-    sides: dict[str, Callable[[], float]] = {"": our_side}
+    sides: dict[str, Callable[[], float]] = {"": lambda: harness.warm(lambda: harness.timed(mine))}
     answer = mine()
     for told, one, count in all_threads(rivals):
         try:
@@ -56,10 +51,9 @@ def beside(
             continue
 
         def side(one: Hosted = one, count: int = count) -> float:
-            if one.name not in SERVERS:  # a pool of another size has to warm up
+            if one.name not in SERVERS:
                 one.call("threads", count or host.all_cores())
-                one.call(what, *arguments)
-            return one.call(what, *arguments)[0]
+            return harness.warm(lambda: one.call(what, *arguments)[0])
 
         sides[told] = side
     figures = harness.rounds(sides, RUNS)
@@ -122,7 +116,7 @@ def figure(
         "warm or cold": "warm: page cache and each system's own caches",
         "data": data.told(),
         "cores": "ours: config.read_threads; a rival named alone: 1 thread, 'all cores': 2",
-        "runs": f"{RUNS} after one uncounted, in turn, each right behind the same call; medians",
+        "runs": f"{RUNS} after one uncounted, in turn, each {harness.WARMED}; medians",
         "answers": "minima, maxima, rows equal bit for bit, means to 1e-9; ours equal numpy's fold",
         **more,
     }
