@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from native import HEADERS
 
 from storage_engine.codec import NUMBER_CODECS, decode_numbers, encode_cold, encode_numbers
 from storage_engine.codec.choice import Recipe, Recipes
@@ -249,9 +250,8 @@ def test_no_kernel_steps_out_of_bounds(tmp_path):
     less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"
     small = ["--param", "asan-instrumentation-with-call-threshold=0"]
     here = Path(__file__).parent
-    kernels = f"-I{here.parents[1] / 'storage_engine/kernels'}"
     source = str(here / "composite_bodies.c")
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *small, kernels, source]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *small, HEADERS, source]
     subprocess.run([*compiler, "-o", str(program), "-lm"], check=True)
 
     run = subprocess.run([str(program)], capture_output=True, text=True, check=False)

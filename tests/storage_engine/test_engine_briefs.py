@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from native import HEADERS
 
 from storage_engine.blocks import Stop
 from storage_engine.bulk import BulkRows
@@ -299,9 +300,8 @@ def test_no_kernel_steps_out_of_bounds(tmp_path, sanitizer):
     checks = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     if sanitizer != "thread":  # unaligned vectors are meant; the other three take long to compile
         checks.append("-fno-sanitize=alignment,null,object-size,pointer-overflow")
-    kernels = f"-I{here.parents[1] / 'storage_engine/kernels'}"
     source = [str(here / "brief_bodies.c"), "-o", str(program), "-pthread", "-lm"]
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, kernels]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, HEADERS]
     subprocess.run([*compiler, *source], check=True)
     run = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert run.stderr == ""

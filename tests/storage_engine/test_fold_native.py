@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from native import HEADERS
 
 from storage_engine.codec.kernels import KERNELS
 
@@ -20,8 +21,7 @@ def program(tmp_path_factory):
     flags = ["-std=c11", "-D_GNU_SOURCE", "-g1", "-O1", "-Wall", "-Wextra", "-Wno-unused-function"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off"]
     less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"  # unaligned ones are meant
-    kernels = f"-I{ROOT / 'storage_engine/kernels'}"
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, kernels]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, HEADERS]
     subprocess.run([*compiler, str(HERE / "fold_bodies.c"), "-o", str(out), "-lm"], check=True)
     return str(out)
 

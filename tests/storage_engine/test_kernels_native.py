@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from native import HEADERS
 
 HERE = Path(__file__).parent
-KERNELS = HERE.parents[1] / "storage_engine" / "kernels"
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_the_committer_has_no_race_and_no_bad_access(tmp_path, sanitizer):
     """Producers, the committer's thread and a switch of files meet in one mutex only."""
     program = tmp_path / "race"
     flags = ["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    build = [os.environ.get("CC", "cc"), *flags, f"-fsanitize={sanitizer}", f"-I{KERNELS}"]
+    build = [os.environ.get("CC", "cc"), *flags, f"-fsanitize={sanitizer}", HEADERS]
     subprocess.run([*build, str(HERE / "committer_race.c"), "-o", str(program)], check=True)
 
     run = subprocess.run(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from native import HEADERS
 
 from storage_engine.codec.kernels import (
     KERNEL,
@@ -293,8 +294,7 @@ def test_no_kernel_steps_out_of_bounds(tmp_path):
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"
     small = ["--param", "asan-instrumentation-with-call-threshold=0"]
-    kernels = HERE.parents[1] / "storage_engine/kernels"
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *small, f"-I{kernels}"]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *small, HEADERS]
     source = str(HERE / "packed_bodies.c")
     subprocess.run([*compiler, source, "-o", str(program)], check=True)
 

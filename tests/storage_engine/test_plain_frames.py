@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native import HEADERS
 
 from storage_engine.changes import Change, Verb
 from storage_engine.config import EngineConfig
@@ -25,7 +26,6 @@ from storage_engine.state import State
 from storage_engine.testing import EventRow, Producer, SampleRow, SetClock
 
 HERE = Path(__file__).parent
-KERNELS = HERE.parents[1] / "storage_engine" / "kernels"
 TYPES = (ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64, ValueType.BOOL)
 SERIES = (*TYPES, ValueType.TEXT)
 VALUES = {
@@ -254,7 +254,7 @@ def test_the_kernel_reads_no_byte_too_many(tmp_path):
     body.write_bytes(body_of())
     flags = ["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]
     build = [os.environ.get("CC", "cc"), *flags, "-Wno-unused-function"]
-    sanitize = ["-fsanitize=address,undefined", f"-I{KERNELS}"]
+    sanitize = ["-fsanitize=address,undefined", HEADERS]
     source = str(HERE / "plain_frame_flips.c")
     subprocess.run([*build, *sanitize, source, "-o", str(program)], check=True)
 
