@@ -62,11 +62,7 @@ ENTRIES = (
     Entry("range read to numpy", "speed", (Want(6, "DuckDB"), Want(200 * MEGA))),
     Entry("warm encode", "speed", (Want(100 * MEGA),)),
     Entry("ingest durable", "ingest", (Want(3 * MEGA),)),
-    Entry(
-        "ingest beside the medium",
-        "ingest",
-        (Want(0.5, "write+fdatasync"), Want(0.5, "write+fdatasync, 16 batches at once")),
-    ),
+    Entry("ingest beside the medium", "ingest", (Want(0.5, "write+fdatasync"),)),
     Entry("1 tag, 1 day, minutes", "queries", (Want(30, "DuckDB"),)),
     Entry("1 tag, 1 day, raw", "queries", (Want(25, "DuckDB"),)),
     Entry("100 tags, 1 day, hours", "queries", (Want(50, "DuckDB"),)),

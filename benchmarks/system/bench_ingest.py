@@ -221,6 +221,6 @@ def run(small: bool) -> list[harness.Figure]:
         ),
         harness.Figure(
             "ingest beside the medium", "samples/s", again, FLOOR, floors.pop(FLOOR),
-            ">= 0.5x of either", conditions, floors,
+            ">= 0.5x of a sync a batch", conditions, floors,
         ),
     ]  # fmt: skip

@@ -357,6 +357,19 @@ static inline int lh_fold_places(
     return 0;
 }
 
+/* A group of one state without memory of its own: the same state. Returns whether it was that. */
+static inline int lh_fold_alone(int type, const lh_fold_state *s, lh_fold_state *out) {
+    const uint32_t known = lh_fold_known(s);
+    if (s->rows == 0 || s->codes) return 0;
+    for (int k = 0; k < LH_SUMS; k++) {
+        if (s->wide[k]) return 0;
+    }
+    *out = *s;
+    out->exact = (uint8_t)(known & (LH_EVERY | (s->exact & LH_DURATIONS)));
+    if (!(known >> LH_INCREASE & 1u) && type != LH_FOLD_CODE) out->resets = out->transitions = 0;
+    return 1;
+}
+
 /* Groups of states in order of time: group k is places start_k to start_k+1, the last one to n; the
  * state of a place is row_i of those at base[source_i]. Durations are known where the first of a
  * group knows them, and all others. -1: no memory. */
@@ -367,6 +380,11 @@ static inline int lh_fold_groups(
     lh_folder f;
     for (int64_t k = 0; k < m; k++) {
         const int64_t end = k + 1 < m ? start[k + 1] : n;
+        if (end - start[k] == 1) {
+            const int64_t i = start[k];
+            const lh_fold_state *s = (const lh_fold_state *)(uintptr_t)base[source[i]] + row[i];
+            if (lh_fold_alone(type, s, &out[k])) continue;
+        }
         for (int64_t i = start[k]; i < end; i++) {
             const lh_fold_state *s = (const lh_fold_state *)(uintptr_t)base[source[i]] + row[i];
             if (i == start[k]) lh_fold_begin(&f, type, LH_EVERY | (s->exact & LH_DURATIONS));

@@ -160,7 +160,7 @@ class PyramidBuilder:
             bounds = np.searchsorted(summary.owner, np.arange(len(streams) + 1))
             for run in np.flatnonzero(np.isin(streams, deep)).tolist():
                 where = slice(int(bounds[run]), int(bounds[run + 1]))
-                first = int(summary.runs["run_first"][run])
+                first = int(summary.bounds["run_first"][run])
                 parts[int(streams[run])].append((first, summary, where))
         return parts
 

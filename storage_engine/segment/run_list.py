@@ -64,7 +64,8 @@ def encode_run_list(identity: BlockIdentity, stream: UInt32Array, start: UInt32A
 
 
 def _steps(numbers: UInt32Array) -> tuple[int, bytes]:
-    steps = np.diff(numbers.astype(np.uint32), prepend=np.uint32(0))
+    steps = np.array(numbers, np.uint32)
+    steps[1:] -= numbers[:-1]
     body = NUMBER_CODECS[_PACKED].encode(steps)
     # The list is short: a search for what is smaller would cost more than it saves.
     return encode_numbers(steps) if body is None or len(body) > steps.nbytes else (_PACKED, body)

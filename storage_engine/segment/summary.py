@@ -57,22 +57,29 @@ class BlockSummary:
 
     Attributes
     ----------
-    runs : dict of str to array, shape (r,)
-        The ``run_*`` arrays of docs/format/segment.md that depend on rows.
+    bounds : dict of str to array, shape (r,)
+        First and last time and stamp of each run and its flags, by their names in the directory.
+    states : fold_state.STATE, shape (r,)
+        What :func:`run_columns` makes the other ``run_*`` arrays of.
     vectors : FoldColumns
         States of the vectors: rows 1024 k and on of the block, cut where a run ends.
     owner : int64, shape (v,)
         Number of the run that a vector is of, ascending.
     """
 
-    runs: Table
+    bounds: Table
+    states: npt.NDArray[Any]
     vectors: FoldColumns
     owner: Int64Array
+
+    def columns(self) -> Table:
+        """The ``run_*`` arrays of docs/format/segment.md that depend on rows."""
+        return self.bounds | run_columns(self.states)
 
 
 def summarize(rows: Rows, starts: npt.NDArray[np.intp]) -> Table:
     """Summary columns of the runs of one block; as :func:`summarize_block`."""
-    return summarize_block(rows, starts).runs
+    return summarize_block(rows, starts).columns()
 
 
 def summarize_block(rows: Rows, starts: npt.NDArray[np.intp]) -> BlockSummary:
@@ -104,7 +111,7 @@ def summarize_block(rows: Rows, starts: npt.NDArray[np.intp]) -> BlockSummary:
     owner = np.searchsorted(starts, cuts, "right").astype(np.int64) - 1
     if rows.quality is None:
         states = np.zeros(len(starts), STATE)
-        return BlockSummary(table | run_columns(states), FoldColumns(NOTHING, states[:0]), owner)
+        return BlockSummary(table, states, FoldColumns(NOTHING, states[:0]), owner)
     summed = (ends - starts >= SUMMED_ROWS)[owner]
     column = rows.data[0]
     kind = FOLD_TYPES[column.type]
@@ -119,7 +126,7 @@ def summarize_block(rows: Rows, starts: npt.NDArray[np.intp]) -> BlockSummary:
         wanted=np.where(summed | (kind == CODE), np.uint8(bits), np.uint8(0)),
     )
     runs = vectors.merge(np.searchsorted(owner, np.arange(len(starts))))
-    return BlockSummary(table | run_columns(runs.table), vectors, owner)
+    return BlockSummary(table, runs.table, vectors, owner)
 
 
 def fold_cells(column: ColumnData) -> AnyArray | None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from storage_engine.block import BlockIdentity, encode_block
 from storage_engine.checksum import crc32c
@@ -24,7 +26,7 @@ from storage_engine.segment.layout import (
 )
 from storage_engine.segment.pyramid import PyramidBuilder
 from storage_engine.segment.run_list import encode_run_list
-from storage_engine.segment.summary import summarize_block
+from storage_engine.segment.summary import run_columns, summarize_block
 from storage_engine.shared_columns import ColumnSharing
 from storage_engine.stream_columns import directory_of
 from storage_engine.streams import StreamInfo
@@ -43,6 +45,7 @@ class _Totals:
     stamp_max: int = 0
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
     runs: list[Table] = field(default_factory=list)
+    states: list[npt.NDArray[Any]] = field(default_factory=list)
     streams: set[int] = field(default_factory=set)
 
 
@@ -142,13 +145,14 @@ class SegmentWriter:
         self._put(listed + bytes(-len(listed) % _ALIGN))
         summary = summarize_block(rows, starts)
         self._pyramids.add(stream[starts], summary)
-        runs = summary.runs | {
+        runs = summary.bounds | {
             "run_stream": stream[starts],
             "run_block": np.full(len(starts), block, np.uint32),
             "run_start": starts.astype(np.uint32),
             "run_rows": np.diff(np.append(starts, len(rows))).astype(np.uint32),
         }
         totals.runs.append(runs)
+        totals.states.append(summary.states)
         totals.streams.update(runs["run_stream"].tolist())
         totals.rows += len(rows)
         totals.first = min(totals.first, int(runs["run_first"].min()))
@@ -200,6 +204,7 @@ class SegmentWriter:
     def _directory(self, info: SegmentInfo, streams: Mapping[int, StreamInfo]) -> Table:
         totals = self._totals
         runs = {name: np.concatenate([t[name] for t in totals.runs]) for name in totals.runs[0]}
+        runs |= run_columns(np.concatenate(totals.states))
         order = np.lexsort((runs["run_block"], runs["run_first"], runs["run_stream"]))
         present = sorted(totals.streams)
         blocks = np.array(totals.blocks, np.uint64).reshape(-1, 3)

@@ -198,9 +198,10 @@ class _Block:
         self.types(np.unique(stream).tolist())
         self.partition()
         exact = "run_exact" in table
-        summary = summarize_block(self.rows, starts.astype(np.intp))
+        first = starts.astype(np.intp)
+        summary = summarize_block(self.rows, first)
         builder.add(table["run_stream"][runs], summary)
-        computed = summary.runs if exact else summarize_v1(self.rows, starts.astype(np.intp))
+        computed = summary.columns() if exact else summarize_v1(self.rows, first)
         for name, values in computed.items():
             scale = None if exact else self.scale()
             if name in table and not _same(values, table[name][runs], scale):
