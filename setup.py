@@ -28,32 +28,32 @@ DIRECTIVES = {
 }
 
 
-def native_sources(room: Path, kernels: Path) -> list[str]:
+KERNELS = {p for p in Path().glob("*/kernels/*") if p.suffix in {".h", ".pxd"}}
+
+
+def native_sources(room: Path) -> list[str]:
     """Kernel files that a room reaches, through other kernel files too: a change rebuilds it."""
     found, todo = set(), [room]
     while todo:
-        text = todo.pop().read_text(encoding="utf-8")
-        names = [f"{n}.pxd" for n in re.findall(r"storage_engine\.kernels\.(\w+)", text)]
-        fresh = {*names, *re.findall(r'"(\w+\.h)"', text)} - found
-        found |= fresh
-        todo += [kernels / name for name in fresh]
-    return sorted(str(kernels / name) for name in found)
+        named = re.findall(r'\.kernels\.(\w+)|"(\w+)\.h"', todo.pop().read_text(encoding="utf-8"))
+        fresh = {kernel for kernel in KERNELS if any(kernel.stem in pair for pair in named)} - found
+        found, todo = found | fresh, [*todo, *fresh]
+    return sorted(map(str, found))
 
 
 def extensions() -> list[Extension]:
     """One extension per .pyx, named after its path; kernels are headers and need no entry."""
-    found = sorted(p for name in PACKAGES for p in Path(name).rglob("*.pyx"))
     return [
         Extension(
             ".".join(p.with_suffix("").parts),
             [str(p)],
-            depends=native_sources(p, Path("storage_engine/kernels")),
-            include_dirs=["storage_engine/kernels"],
+            depends=native_sources(p),
+            include_dirs=["storage_engine/kernels", "connectors/kernels"],
             extra_compile_args=FLAGS,
             extra_link_args=["-pthread"],
             define_macros=[("CYTHON_TRACE", "0")] if DEBUG else [("NDEBUG", "1")],
         )
-        for p in found
+        for p in sorted(p for name in PACKAGES for p in Path(name).rglob("*.pyx"))
     ]
 
 

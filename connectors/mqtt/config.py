@@ -33,6 +33,7 @@ class MqttConfig:
     session_expiry_s: int
     receive_maximum: int
     buffer_bytes_max: int
+    message_bytes_max: int
     retained: str
     tls: bool
     tls_ca_file: str
@@ -63,6 +64,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> MqttConfig:
         session_expiry_s=table.integer("session_expiry_s", 7 * 86_400, 0, 0xFFFF_FFFF),
         receive_maximum=table.integer("receive_maximum", 2_000, 1, 65_535),
         buffer_bytes_max=table.integer("buffer_bytes_max", 16 << 20, 1 << 16, 1 << 30),
+        message_bytes_max=table.integer("message_bytes_max", 4 << 20, 1 << 10, 256 << 20),
         retained=table.text("retained", "timed", among=("timed", "all", "none")),
         tls=table.flag("tls", default=False),
         tls_ca_file=table.text("tls_ca_file", ""),

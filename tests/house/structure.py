@@ -18,8 +18,8 @@ ENGINE_DOORS = {
 # A third-party library is imported in one file per role.
 ONE_PLACE = {
     "asyncua": {"connectors/opcua/", "connectors/simulator/opcua_server.py"},
-    "aiomqtt": {"connectors/mqtt/connector.py", "connectors/simulator/publisher.py"},
-    "paho": {"connectors/mqtt/connector.py", "connectors/simulator/publisher.py"},
+    "aiomqtt": {"connectors/simulator/publisher.py"},
+    "paho": {"connectors/simulator/publisher.py"},
     "amqtt": {"connectors/simulator/embedded_broker.py"},
     "fastapi": {"api/"},
     "starlette": {"api/"},
