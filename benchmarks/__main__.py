@@ -11,6 +11,7 @@ from benchmarks.system import (
     bench_ingest,
     bench_late_data,
     bench_memory,
+    bench_mqtt,
     bench_open,
     bench_queries,
     bench_sizes,
@@ -30,6 +31,7 @@ BENCHES = {
     "backup": bench_backup.run,
     "http": bench_http.run,
     "memory": bench_memory.run,
+    "mqtt": bench_mqtt.run,
     "late": bench_late_data.run,
     "transfer": bench_transfer.run,
 }

@@ -73,6 +73,8 @@ ENTRIES = (
     Entry("time-weighted average", "queries", (Want(1),)),
     Entry("time-weighted average of months", "queries", (Want(1),)),
     Entry("a million tags: resident", "tags", (Want(3000),)),
+    Entry("MQTT reader alone", "mqtt", (Want(100_000),)),
+    Entry("MQTT into the spool", "mqtt"),
 )
 
 

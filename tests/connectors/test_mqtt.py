@@ -288,3 +288,50 @@ def test_the_sample_files_are_valid_configurations(kind, monkeypatch):
     connector = CONNECTORS[kind]("sample", table, SystemClock())
 
     assert connector.status.link is Link.CONNECTING
+
+
+@needs_broker
+def test_two_connectors_share_the_messages_of_a_topic(tmp_path):
+    """MQTT 5, 4.8.2: each message goes to one of them, and none is lost."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            shared = [{"topic": "$share/historian/plant/#"}]
+            one, two = RecordingSink(), RecordingSink()
+            given = [settings(broker.port, client_id=n, subscriptions=shared) for n in ("a", "b")]
+            connectors = [MqttConnector("m", each, SystemClock()) for each in given]
+            async with running(connectors[0], one), running(connectors[1], two):
+                await broker.publish(range(50))
+                while len(values(one)) + len(values(two)) < 50:  # noqa: ASYNC110 - of two
+                    await asyncio.sleep(0.01)
+        return values(one), values(two)
+
+    one, two = asyncio.run(asyncio.wait_for(play(), 60))
+
+    assert sorted(one + two) == [float(n) for n in range(50)]
+    assert one
+    assert two
+
+
+@needs_broker
+def test_a_message_beyond_the_bound_is_told_of_once(tmp_path):
+    """Acknowledged, with its size, bound and beginning: neither a wall nor a silent loss."""
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            sink = RecordingSink()
+            given = settings(broker.port, message_bytes_max=1024)
+            async with running(MqttConnector("m", given, SystemClock()), sink):
+                async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+                    await client.publish("plant/x", b"[" + b"1," * 100_000, qos=1)
+                await broker.publish([1])
+                await asyncio.wait_for(sink.wait_for_rows(1), 20)
+                await asyncio.wait_for(sink.wait_for_rejects(1), 20)
+        return sink
+
+    sink = asyncio.run(play())
+
+    (reject,) = sink.rejects
+    assert "got 200001 bytes, want at most 1024" in reject.reason
+    assert reject.payload == b"[" + b"1," * 2047 + b"1"
+    assert [1.0] == values(sink)
