@@ -75,6 +75,8 @@ ENTRIES = (
     Entry("a million tags: resident", "tags", (Want(3000),)),
     Entry("MQTT reader alone", "mqtt", (Want(100_000),)),
     Entry("MQTT into the spool", "mqtt"),
+    Entry("MQTT through a broker", "mqtt", (Want(12_000),)),
+    Entry("MQTT through a broker, 100 values each", "mqtt", (Want(300_000),)),
 )
 
 

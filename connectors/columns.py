@@ -1,5 +1,6 @@
 """Rows collected in arrival order, turned into batches: one per value type, one per event shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,25 @@ class Rows:
         rows.quality.append(quality)
         rows.value.append(value)
         self.count += 1
+
+    def samples(
+        self,
+        type_: ValueType,
+        addresses: Sequence[str],
+        timestamp_ns: Sequence[int],
+        quality: Sequence[int],
+        value: Sequence[object],
+    ) -> None:
+        """Add samples of one type, n of each; values are of the type, or None."""
+        rows = self._samples.get(type_)
+        if rows is None:
+            rows = self._samples[type_] = _SampleRows()
+        known = rows.addresses
+        rows.index += [known.setdefault(address, len(known)) for address in addresses]
+        rows.timestamp_ns += timestamp_ns
+        rows.quality += quality
+        rows.value += value
+        self.count += len(addresses)
 
     def event(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from benchmarks import harness
-from benchmarks.system.mqtt_source import WINDOW, source
+from benchmarks.system.mqtt_source import WINDOW, publisher, source
 from connectors.connector import SourceUnavailable
 from connectors.mqtt.config import MqttConfig, read_config
 from connectors.mqtt.connector import MqttConnector
@@ -21,13 +22,14 @@ from historian.clock import SystemClock
 from historian.collector.intake import Intake
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
+from historian.testing import free_port
 from storage_engine.filesystem import RealFileSystem
 
 _ROWS_MAX, _LINGER_S = 5_000, 0.01
 
 
-def settings(port: int) -> dict[str, object]:
-    """Of a source with one mapping: the tag is named by its topic."""
+def settings(port: int, values: int = 1) -> dict[str, object]:
+    """Of a source with one mapping: the tag is named by its topic, and by the key of many."""
     return {
         "host": "127.0.0.1",
         "port": port,
@@ -40,6 +42,7 @@ def settings(port: int) -> dict[str, object]:
                 "kind": "samples",
                 "time": {"path": "ts", "unit": "ms"},
                 "value": "v",
+                "address": "{topic}" if values == 1 else "{topic[2]}/{key}",
             }
         ],
     }
@@ -110,7 +113,7 @@ def paho_run(port: int, count: int) -> float:
     return count / (ended - start)
 
 
-def spool_run(port: int, count: int) -> float:
+def spool_run(port: int, count: int, values: int = 1) -> float:
     """Messages a second, mapped from JSON and durable in the spool before they are acknowledged."""
     home = Path(tempfile.mkdtemp(prefix="bench-"))
 
@@ -119,21 +122,63 @@ def spool_run(port: int, count: int) -> float:
         spool = Spool(RealFileSystem(home), 1 << 32)
         intake = Intake(spool, clock, _ROWS_MAX, _LINGER_S)
         cutting = asyncio.create_task(intake.run())
-        connector = MqttConnector("bench", settings(port), clock)
+        connector = MqttConnector("bench", settings(port, values), clock)
         sink = SourceSink("bench", "bench", intake, clock)
+        collecting = asyncio.create_task(_collect(connector, sink))
+        while not connector.status.received:  # noqa: ASYNC110 - a counter tells nobody
+            await asyncio.sleep(0.001)
         start = time.perf_counter()
-        with contextlib.suppress(SourceUnavailable):  # the source hangs up when it has all answers
-            await connector.run(sink)
-        seconds = time.perf_counter() - start
-        assert connector.status.received == count, "every message became a sample"
+        while connector.status.received < count * values and not collecting.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert connector.status.received >= count * values, "every message became samples"
         intake.close()
-        await cutting
+        await cutting  # everything that was taken is synced
+        seconds = time.perf_counter() - start
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
         spool.close()
         return count / seconds
 
     try:
         return asyncio.run(play())
     finally:
+        shutil.rmtree(home)
+
+
+async def _begin_session(port: int) -> None:
+    """Subscribe once the broker is there; from then on it keeps what is published."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(SourceUnavailable):
+                config = read_config("bench", settings(port))
+                async with connected(config, "5", SystemClock()) as session:
+                    await session.subscribe()
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def _collect(connector: MqttConnector, sink: SourceSink) -> None:
+    with contextlib.suppress(SourceUnavailable):  # the source hangs up when it has all answers
+        await connector.run(sink)
+
+
+def broker_run(count: int, values: int) -> float:
+    """Values a second through mosquitto, which shares the other core with who publishes."""
+    home = Path(tempfile.mkdtemp(prefix="bench-"))
+    port = free_port()
+    (home / "conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest none\n"
+        "max_queued_messages 0\nmax_inflight_messages 0\n"
+    )
+    command = [shutil.which("mosquitto") or "", "-c", str(home / "conf")]
+    broker = subprocess.Popen(["taskset", "-c", "0", *command], stderr=subprocess.DEVNULL)
+    try:
+        asyncio.run(_begin_session(port))
+        with publisher(port, count, values, 0):
+            return spool_run(port, count, values) * values
+    finally:
+        broker.kill()
+        broker.wait()
         shutil.rmtree(home)
 
 
@@ -157,11 +202,23 @@ def run(small: bool) -> list[harness.Figure]:
             },
             runs,
         )
+    through = {}
+    for values, messages in ((1, 60_000), (100, 12_000)) if not small else ((1, 2_000), (100, 500)):
+        if shutil.which("mosquitto") is None:
+            break
+        through[values] = harness.in_turn(
+            lambda n=messages, k=values: broker_run(n, k),  # type: ignore[misc]
+            None,
+            runs,
+        )[0]
     harness.pin({0, 1})
     ours, spooled, aio = found.pop(""), found.pop("spool"), found.pop("aiomqtt")
     durable = conditions | {
         "durability": "mapped, framed and synced in the spool before the acknowledgement; "
         "rivals neither map nor keep"
+    }
+    shared = durable | {
+        "boundary": "publisher and mosquitto on one core, our client and spool on the other"
     }
     return [
         harness.Figure(
@@ -169,5 +226,13 @@ def run(small: bool) -> list[harness.Figure]:
         ),
         harness.Figure(
             "MQTT into the spool", "messages/s", spooled, "aiomqtt", aio, "report", durable, found
+        ),
+        *(
+            harness.Figure(name, "values/s", through[values], "", [], target, shared)
+            for values, name, target in (
+                (1, "MQTT through a broker", ">= 12,000"),
+                (100, "MQTT through a broker, 100 values each", ">= 300,000"),
+            )
+            if values in through
         ),
     ]

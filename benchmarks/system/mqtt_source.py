@@ -80,12 +80,54 @@ def _packets(data: bytes) -> tuple[int, bytes]:
     return count, data[at:]
 
 
-def _chunk(first: int, five: bool) -> bytes:
+@contextmanager
+def publisher(port: int, count: int, values: int, core: int) -> Iterator[None]:
+    """Send ``count`` messages of so many values to a broker from a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_publish, args=(port, count, values, core), daemon=True
+    )
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _publish(port: int, count: int, values: int, core: int) -> None:
+    harness.pin({core})
+    with socket.create_connection(("127.0.0.1", port)) as broker:
+        broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        broker.sendall(b"\x10\x11\0\4MQTT\4\2\0\0\0\5bench")
+        assert broker.recv(4) == b"\x20\2\0\0", "the broker takes us"
+        chunks = [_chunk(k, False, values) for k in range(0, min(count, 60_000), _CHUNK)]
+        sent = acked = 0
+        rest = b""
+        while acked < count:
+            if sent < count and sent - acked < 2 * _CHUNK:
+                broker.sendall(chunks[sent // _CHUNK % len(chunks)])
+                sent += _CHUNK
+                continue
+            whole, rest = _packets(rest + broker.recv(1 << 16))
+            acked += whole
+        broker.sendall(b"\xe0\0")
+
+
+def _chunk(first: int, five: bool, values: int = 1) -> bytes:
     out = []
     for k in range(first, first + _CHUNK):
         topic = b"plant/line1/tag%04d" % (k % TOPICS)
         body = len(topic).to_bytes(2, "big") + topic + (k % 60_000 + 1).to_bytes(2, "big")
         body += b"\0" if five else b""
-        body += b'{"ts":%d,"v":%.3f}' % (1_700_000_000_000 + k, 20 + k % 977 / 100)
-        out.append(bytes([0x32, len(body)]) + body)
+        held = b"%.3f" % (20 + k % 977 / 100)
+        if values > 1:
+            held = b"{%b}" % b",".join(b'"t%02d":%b' % (n, held) for n in range(values))
+        body += b'{"ts":%d,"v":%b}' % (1_700_000_000_000 + k, held)
+        out.append(b"\x32" + length(len(body)) + body)
     return b"".join(out)
+
+
+def length(number: int) -> bytes:
+    """Remaining length of a packet below 2 MiB (MQTT 5, 1.5.5)."""
+    low, high = number & 127, number >> 7
+    return bytes([low]) if not high else bytes([low | 128]) + length(high)

@@ -4,6 +4,7 @@ Pure: no clock, no network. One message is all or nothing, so that a redelivery 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -23,9 +24,13 @@ from storage_engine.sample import (
     source_event_id,
 )
 
-_Sample = tuple[ValueType, str, int, int, object]
+# Type, addresses, times, qualities and values of samples side by side.
+_Samples = tuple[ValueType, Sequence[str], Sequence[int], Sequence[int], Sequence[object]]
+# The mapping and keys of a topic's last message, and the addresses they gave.
+_Filled = tuple[MappingConfig, tuple[str, ...], tuple[str, ...]]
 _Event = tuple[str, tuple[FieldConfig, ...], int, bytes, list[Any]]
 _DEPTH_MAX = 16
+_NUMBERS = {float, int}
 _TOPICS_MAX = 10_000  # remembered choices of mapping
 _INTEGERS = {ValueType.INT64: (-(1 << 63), (1 << 63) - 1), ValueType.UINT64: (0, (1 << 64) - 1)}
 
@@ -46,6 +51,7 @@ class Mapper:
     def __init__(self, mappings: tuple[MappingConfig, ...]) -> None:
         self._mappings = mappings
         self._by_topic: dict[str, tuple[MappingConfig, ...]] = {}
+        self._filled: dict[str, _Filled] = {}
         self._rows = Rows()
         self._rejects: list[Reject] = []
         self.newest_ns = 0
@@ -76,9 +82,9 @@ class Mapper:
         except _Refused as error:
             self._rejects.append(Reject(topic, str(error), payload, received_ns))
             return False
-        for sample in samples:
-            self._rows.sample(*sample)
-            self.newest_ns = max(self.newest_ns, sample[2])
+        for run in samples:
+            self._rows.samples(*run)
+            self.newest_ns = max(self.newest_ns, *run[2])
         for kind, fields, timestamp_ns, id_, values in events:
             columns = tuple(field.column for field in fields)
             self._rows.event(kind, columns, timestamp_ns, id_, values)
@@ -96,7 +102,7 @@ class Mapper:
 
     def _map(
         self, topic: str, payload: bytes, received_ns: int
-    ) -> tuple[list[_Sample], list[_Event]]:
+    ) -> tuple[list[_Samples], list[_Event]]:
         candidates = self._candidates(topic)
         if not candidates:
             raise _Refused("cannot map message: got no mapping for this topic, want one")
@@ -112,7 +118,8 @@ class Mapper:
             items = _items(mapping, whole)
             message = _Message(mapping, topic, whole, received_ns)
             if mapping.kind == "samples":
-                return [sample for item in items for sample in message.samples(item)], []
+                filled = self._filled
+                return [run for item in items for run in message.samples(item, filled)], []
             return [], [message.event(item) for item in items]
         raise _Refused("cannot map message: got no mapping whose `when` takes it, want one")
 
@@ -122,6 +129,7 @@ class Mapper:
             found = tuple(m for m in self._mappings if topic_matches(m.topic, topic))
             if len(self._by_topic) >= _TOPICS_MAX:
                 self._by_topic.clear()
+                self._filled.clear()
             self._by_topic[topic] = found
         return found
 
@@ -145,7 +153,7 @@ class _Message:
         self._whole = whole
         self._received_ns = received_ns
 
-    def samples(self, item: object) -> list[_Sample]:
+    def samples(self, item: object, filled: dict[str, _Filled]) -> list[_Samples]:
         mapping = self._mapping
         times = self._times(item)
         quality = self._quality(item)
@@ -154,14 +162,18 @@ class _Message:
             raise _Refused(
                 f"cannot find value at {mapping.value.text!r}: got nothing, want a value"
             )
-        found: list[_Sample] = []
         skip = _time_key(mapping)
+        if len(times) == 1 and mapping.value_type in {None, ValueType.FLOAT64}:
+            numbers = self._numbers(value, skip, filled)
+            if numbers is not None:
+                addresses, values_ = numbers
+                many = len(values_)
+                return [(ValueType.FLOAT64, addresses, times * many, [quality] * many, values_)]
+        found: list[_Samples] = []
         for key, leaf in _leaves(value, "", 0):
             if key and key == skip:
                 continue
-            address = mapping.address.fill(self._topic, self._levels, key)
-            if address is None:
-                raise _Refused(f"cannot fill address {mapping.address.text!r}: topic is too short")
+            address = self._address(key)
             values = leaf if isinstance(leaf, list) else [leaf]
             if len(values) != len(times):
                 raise _Refused(
@@ -170,8 +182,39 @@ class _Message:
             for timestamp_ns, each in zip(times, values, strict=True):
                 type_, converted = _typed(mapping.value_type, each, key)
                 status = BAD_NO_DATA if converted is None and quality == GOOD else quality
-                found.append((type_, address, timestamp_ns, status, converted))
+                found.append((type_, (address,), (timestamp_ns,), (status,), (converted,)))
         return found
+
+    def _address(self, key: str) -> str:
+        template = self._mapping.address
+        address = template.fill(self._topic, self._levels, key)
+        if address is None:
+            raise _Refused(f"cannot fill address {template.text!r}: topic is too short")
+        return address
+
+    def _numbers(
+        self, value: object, skip: str, filled: dict[str, _Filled]
+    ) -> tuple[tuple[str, ...], list[float]] | None:
+        """Addresses and values of numbers side by side; None for whatever needs a closer look."""
+        keys: tuple[str, ...] = ("",)
+        values: list[Any] = [value]
+        if isinstance(value, dict):
+            if skip and skip in value:
+                value = {key: inner for key, inner in value.items() if key != skip}
+            keys, values = tuple(value), list(value.values())
+        if not values or not set(map(type, values)) <= _NUMBERS:
+            return None
+        try:
+            numbers = list(map(float, values))
+        except OverflowError:
+            return None
+        if numbers != values or not math.isfinite(sum(numbers)):
+            return None
+        known = filled.get(self._topic)
+        if known is None or known[0] is not self._mapping or known[1] != keys:
+            addresses = tuple(self._address(key) for key in keys)
+            known = filled[self._topic] = self._mapping, keys, addresses
+        return known[2], numbers
 
     def event(self, item: object) -> _Event:
         mapping = self._mapping

@@ -107,11 +107,16 @@ class FrameBuilder:
     def build(self, parts: Sequence[Part]) -> bytes:
         """Frame of the next sequence number with these parts, in order.
 
+        One that is built again, of other parts, declares what these need alone.
+
         Raises
         ------
         InvalidArgument
             If a batch breaks the rules of ``storage_engine.sample``.
+        LimitExceeded
+            It would have more rows, bytes or declarations than a frame may have.
         """
+        self._take_back()
         samples: dict[ValueType, _Samples] = {}
         events: list[EventSection] = []
         notices: list[Notice] = []
@@ -143,6 +148,16 @@ class FrameBuilder:
         self._previous_crc = peek_envelope(frame).crc
         self._undeclared = []
         self.sequence += 1
+
+    def _take_back(self) -> None:
+        """Forget what a frame declares that was not committed."""
+        for one in self._undeclared:
+            if one.kind is SlotKind.SERIES:
+                del self._series[one.source, one.address, one.columns[0].type]
+            else:
+                del self._events[one.source, one.address, one.columns]
+        self._slots -= len(self._undeclared)
+        self._undeclared = []
 
     def _sample_slots(self, source: str, batch: SampleBatch) -> UInt32Array:
         type_ = batch.value.type
@@ -201,9 +216,11 @@ def sliced(batch: SampleBatch | EventBatch, rows_max: int) -> list[SampleBatch |
 
 def _slice(batch: SampleBatch | EventBatch, part: slice) -> SampleBatch | EventBatch:
     if isinstance(batch, SampleBatch):
+        # Only addresses that have rows here: a frame declares all that its batches name.
+        used, index = np.unique(batch.address_index[part], return_inverse=True)
         return SampleBatch(
-            batch.addresses,
-            batch.address_index[part],
+            tuple(batch.addresses[k] for k in used.tolist()),
+            index.astype(np.int32),
             batch.timestamp_ns[part],
             batch.quality[part],
             _column_slice(batch.value, part),

@@ -185,7 +185,10 @@ class Intake:
             frame = builder.build([waiting.part for waiting in taken])
         except (InvalidArgument, LimitExceeded) as error:
             if len(taken) == 1:
-                _resolve(taken, error)
+                if isinstance(error, LimitExceeded) and taken[0].part.row_count > 1:
+                    await self._commit_halves(taken[0])
+                else:
+                    _resolve(taken, error)
                 return
             # One bad batch must not cost the others: each gets a frame of its own.
             for waiting in taken:
@@ -202,6 +205,32 @@ class Intake:
         builder.committed(frame)
         _resolve(taken, receipt)
         self.spooled.set()
+
+    async def _commit_halves(self, whole: _Waiting) -> None:
+        """Commit a part whose declarations are too many for one frame; in order, or not at all."""
+        receipt = Receipt(0, 0)
+        try:
+            for piece in _halves(whole):
+                await self._commit([piece])
+                receipt = piece.done.result()
+        except (InvalidArgument, LimitExceeded, SinkFull) as error:
+            # Behind a refused piece none may be kept, or order would turn.
+            _resolve([whole], error)
+        else:
+            _resolve([whole], receipt)
+
+
+def _halves(whole: _Waiting) -> list[_Waiting]:
+    """Parts of half the rows; notices go with the last."""
+    part = whole.part
+    assert part.batch is not None, "a part with rows"
+    pieces = sliced(part.batch, (len(part.batch) + 1) // 2)
+    futures = [asyncio.get_running_loop().create_future() for _ in pieces]
+    notices = [()] * (len(pieces) - 1) + [part.notices]
+    return [
+        _Waiting(Part(part.source, piece, more), 0, future)
+        for piece, more, future in zip(pieces, notices, futures, strict=True)
+    ]
 
 
 def _resolve(taken: list[_Waiting], answer: Receipt | Exception) -> None:

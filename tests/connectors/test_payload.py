@@ -60,6 +60,44 @@ def test_every_leaf_of_an_object_is_a_sample_and_the_time_is_not():
     }
 
 
+_LEAF = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**53), 2**53),
+    st.booleans(),
+    st.text(max_size=5),
+    st.none(),
+)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), _LEAF, max_size=6), min_size=1, max_size=4))
+def test_numbers_side_by_side_map_as_each_alone(messages):
+    """However many, with whatever between them, and whatever the topic's last message had."""
+    mapper = mapper_of({**SAMPLES, "value": "v", "address": "{topic[3]}/{key}"})
+    wanted = []
+    for second, values in enumerate(messages):
+        mapper.add("plant/press/meter/E1", json.dumps({"ts": second, "v": values}).encode(), 0)
+        for key, value in values.items():
+            status = BAD_NO_DATA if value is None else 0
+            wanted.append((f"E1/{key}", second * SECOND, status, value))
+    batches, rejects = mapper.take()
+    sink = RecordingSink()
+    sink.batches += batches
+
+    assert rejects == ()
+    assert sorted(sink.rows(), key=repr) == sorted(
+        ((a, t, q, float(v) if type(v) is int else v) for a, t, q, v in wanted), key=repr
+    )
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 10**400, [1.0, 2.0]])
+def test_a_number_that_a_double_cannot_hold_is_refused_beside_others(value):
+    """Never rounded silently."""
+    sink, rejects = mapped({**SAMPLES, "value": "v"}, {"ts": 1, "v": {"a": 1.5, "b": value}})
+
+    assert sink.rows() == []
+    assert len(rejects) == 1
+
+
 def test_null_is_a_bad_sample_without_a_value():
     """A device that says null says that it does not know."""
     sink, _ = mapped({**SAMPLES, "value": "v", "type": "float64"}, {"ts": 1, "v": None})
