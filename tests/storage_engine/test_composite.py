@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from native import HEADERS
 
 from storage_engine.codec import NUMBER_CODECS, decode_numbers, encode_cold, encode_numbers
 from storage_engine.codec.choice import Recipe, Recipes
@@ -19,7 +18,9 @@ from storage_engine.codec.kernels import KERNELS, column_decode
 from storage_engine.codec.plans import Plan
 from storage_engine.errors import CorruptData, DataError
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from native import HEADERS
 from second_reader.codecs import decode as second_decode
 
 NAN = np.array([0x7FF8_0000_0000_1234, 0xFFF0_0000_0000_0001], np.uint64).view(np.float64)

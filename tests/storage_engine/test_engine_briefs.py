@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native import HEADERS
 
 from storage_engine.blocks import Stop
 from storage_engine.bulk import BulkRows
@@ -23,6 +22,7 @@ from storage_engine.sample import DTYPES, Column, ColumnData, ValueType
 from storage_engine.testing import DAY_NS, SECOND_NS, Producer, SampleRow, SetClock
 
 sys.path.insert(0, str(Path(__file__).parent))
+from native import HEADERS
 from test_engine_arrays import NUMBERS, minutes, opened, rows_of
 from test_engine_fold import same_columns
 

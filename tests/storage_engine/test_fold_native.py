@@ -1,44 +1,78 @@
-"""Exact folds as bare C under sanitizers, and on the target that was asked for."""
+"""Exact folds as bare C under sanitizers, of rows and of packed blocks, on every kernel."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from native import HEADERS
 
 from storage_engine.codec.kernels import KERNELS
+
+sys.path.insert(0, str(Path(__file__).parent))
+from native import HEADERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """fold_bodies.c, compiled as the rooms are: no contraction."""
-    out = tmp_path_factory.mktemp("native") / "bodies"
+# Times that fall, as damage leaves them, wrap around before they are refused.
+WRAPS = r"\S*fold_lanes\.h:\d+:\d+: runtime error: signed integer overflow: .* 'long int'\n"
+
+
+def compiled(name, folder, *more):
+    """A driver, compiled as the rooms are: no contraction."""
+    out = folder / name
     flags = ["-std=c11", "-D_GNU_SOURCE", "-g1", "-O1", "-Wall", "-Wextra", "-Wno-unused-function"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off"]
     less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"  # unaligned ones are meant
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, HEADERS]
-    subprocess.run([*compiler, str(HERE / "fold_bodies.c"), "-o", str(out), "-lm"], check=True)
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *more, HEADERS]
+    subprocess.run([*compiler, str(HERE / f"{name}.c"), "-o", str(out), "-lm"], check=True)
     return str(out)
+
+
+def run_on(kernel, *command):
+    """The run of a driver on one kernel."""
+    environment = {**os.environ, "HISTORIAN_KERNELS": kernel}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """Rows, states and words."""
+    return compiled("fold_bodies", tmp_path_factory.mktemp("native"))
+
+
+@pytest.fixture(scope="module")
+def block_program(tmp_path_factory):
+    """Packed blocks."""
+    more = "-fsanitize-recover=signed-integer-overflow"
+    return compiled("block_fold_bodies", tmp_path_factory.mktemp("native"), more)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_fold_steps_out_of_bounds(program, kernel):
     """Rows allocated to the byte, cut and merged, through words and back; words of no origin."""
-    run = subprocess.run(
-        [program],
-        env={**os.environ, "HISTORIAN_KERNELS": kernel},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = run_on(kernel, program)
 
     assert run.stderr == ""
     assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("amount", ["some", pytest.param("more", marks=pytest.mark.slow)])
+def test_no_fold_of_a_block_steps_out_of_bounds_and_kernels_agree(block_program, amount):
+    """Whole blocks, prefixes, turned bits: the states of all are the same bits on every kernel."""
+    runs = {kernel: run_on(kernel, block_program, amount) for kernel in KERNELS}
+
+    for kernel, run in runs.items():
+        assert re.sub(WRAPS, "", run.stderr) == "", kernel
+        assert run.returncode == 0, (kernel, run.stdout[-300:])
+    told = {kernel: run.stdout.splitlines() for kernel, run in runs.items()}
+    assert len(told["scalar"]) > 500
+    for kernel, lines in told.items():
+        other = [pair for pair in zip(told["scalar"], lines, strict=True) if pair[0] != pair[1]]
+        assert other == [], kernel
 
 
 @pytest.mark.parametrize("room", ["storage_engine.fold", "storage_engine.codec.kernels"])

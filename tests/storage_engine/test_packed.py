@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from native import HEADERS
 
 from storage_engine.codec.kernels import (
     KERNEL,
@@ -23,7 +22,9 @@ from storage_engine.codec.packed import Packed
 from storage_engine.errors import CorruptData, InvalidArgument, UnsupportedFormat
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(HERE.parent))
+from native import HEADERS
 from second_reader.packed import decode_packed
 
 INT64 = np.dtype(np.int64)

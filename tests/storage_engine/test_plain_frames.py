@@ -2,13 +2,13 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native import HEADERS
 
 from storage_engine.changes import Change, Verb
 from storage_engine.config import EngineConfig
@@ -24,6 +24,9 @@ from storage_engine.recording import RecordingFileSystem
 from storage_engine.sample import Column, ValueType
 from storage_engine.state import State
 from storage_engine.testing import EventRow, Producer, SampleRow, SetClock
+
+sys.path.insert(0, str(Path(__file__).parent))
+from native import HEADERS
 
 HERE = Path(__file__).parent
 TYPES = (ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64, ValueType.BOOL)
