@@ -26,6 +26,15 @@ export function frame(extra) {
   };
 }
 
+/**
+ * The height is the element's, too: to resize, the library forgets the layout's, and the drawing
+ * would stand out of an element that has shrunk to nothing.
+ */
+function show(place, height, traces, layout) {
+  place.style.height = `${height}px`;
+  return Plotly.react(place, traces, { ...layout, height }, SETTINGS);
+}
+
 /** Settings of the library: no logo, no upload, only the buttons that help. */
 export const SETTINGS = {
   displaylogo: false,
@@ -163,7 +172,6 @@ export function drawTrends(place, plots, window, options = {}) {
   const heights = rows.map((lane) => (lane.states ? LANE_STATE_PX : LANE_PX));
   const total = heights.reduce((a, b) => a + b, 0);
   const layout = frame({
-    height: Math.max(total + 60, 240),
     hovermode: "x unified",
     dragmode: "zoom",
     uirevision: options.uirevision ?? true,
@@ -202,12 +210,12 @@ export function drawTrends(place, plots, window, options = {}) {
     spikethickness: 1,
     spikecolor: colour("--muted"),
   };
-  return Plotly.react(place, traces, layout, SETTINGS);
+  return show(place, Math.max(total + 60, 240), traces, layout);
 }
 
 /** Draw anything else in the page's colours: traces and layout as the library takes them. */
-export function draw(place, traces, layout) {
-  return Plotly.react(place, traces, frame(layout), SETTINGS);
+export function draw(place, height, traces, layout) {
+  return show(place, height, traces, frame(layout));
 }
 
 /** Call back when the reader changes between light and dark. */

@@ -100,6 +100,7 @@ export function drawTimeline(place, passport, selected) {
   const rows = [...new Set(visits.map(row))];
   return draw(
     place,
+    Math.max(160, rows.length * ROW_PX + 80),
     [
       bars(visits, stay, 0.62, 0.28, selected),
       bars(worked, work, 0.34, 0.95, null),
@@ -107,7 +108,6 @@ export function drawTimeline(place, passport, selected) {
       marks(visits, tests, (t) => t.time, "triangle-up", tested),
     ],
     {
-      height: Math.max(160, rows.length * ROW_PX + 80),
       barmode: "overlay",
       bargap: 0,
       hovermode: "closest",
