@@ -105,8 +105,8 @@ static inline void lh_brief_end(lh_brief *b, const lh_brief_columns *out, int64_
         const double s = lh_two_sum(b->high, b->low, &e);
         out->sum[k] = s + 0.0;
         if (s - s == 0.0) {
-            if (s == 0.0) out->mean[k] = 0.0;
-            else if (lh_brief_lanes()->quotient(s, e, (double)b->good, &out->mean[k])) return;
+            const double mean = s == 0.0 ? 0.0 : lh_brief_lanes()->quotient(s, e, (double)b->good);
+            if (mean == mean) out->mean[k] = mean;
             else out->mean[k] = lh_exact_divide(lh_brief_widen(b), (uint64_t)b->good);
             return;
         }

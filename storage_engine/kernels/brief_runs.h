@@ -13,6 +13,7 @@
 
 enum { LH_BRIEF_DECODE = 1 }; /* summaries are not used */
 enum { LH_EROWS = -23 };      /* only the ordinary read can tell */
+enum { LH_UNEVEN = 4 };
 
 /* One series in the making, and room. */
 typedef struct {
@@ -20,11 +21,11 @@ typedef struct {
     const int64_t *edge;
     int64_t windows, at;
     uint32_t flags;
-    int type, open, exponent, checked;
+    int type, open, exponent, checked, uneven;
     lh_repeats repeats;
     lh_brief now;
     lh_folder folder;
-    lh_piece piece[LH_VECTOR];
+    lh_pieces pieces;
     int32_t cut[LH_VECTOR + 1], window[LH_VECTOR];
     int64_t time[LH_VECTOR] __attribute__((aligned(64)));
     uint64_t value[LH_VECTOR + LH_BRIEF_PAD] __attribute__((aligned(64)));
@@ -48,7 +49,7 @@ static inline void lh_briefs_begin(
 ) {
     w->out = *out, w->edge = edge, w->windows = m, w->at = 0;
     w->flags = flags, w->type = type, w->open = 0;
-    w->checked = 0, w->repeats.body = NULL;
+    w->checked = w->uneven = 0, w->repeats.body = NULL;
 }
 
 /* Fill windows before window k, and begin that one. */
@@ -79,32 +80,34 @@ static inline int lh_briefs_state(
     return 1;
 }
 
-/* Whether the grid of an exponent holds all values of m pieces; -1: their check can tell. */
-static inline int lh_briefs_held(const lh_briefs *w, int64_t m, int checked) {
-    const double limit = ldexp(1.0, w->exponent), tiny = ldexp(limit, -31);
-    double low = w->piece[0].minimum, high = w->piece[0].maximum, all = 0.0;
+/* Whether the grid of an exponent holds all values of pieces [k, stop); -1: a check can tell. */
+static inline int lh_briefs_held(
+    const lh_pieces *p, int64_t k, int64_t stop, int exponent, int checked
+) {
+    const double limit = ldexp(1.0, exponent), tiny = ldexp(limit, -31);
+    double low = p->minimum[k], high = p->maximum[k], all = 0.0;
     int small = 0;
-    for (int64_t k = 0; k < m; k++) {
-        const lh_piece *p = w->piece + k;
-        low = p->minimum < low ? p->minimum : low;
-        high = p->maximum > high ? p->maximum : high;
-        small |= !(p->minimum >= tiny || p->maximum <= -tiny);
-        all += p->high;
+    for (; k < stop; k++) {
+        low = p->minimum[k] < low ? p->minimum[k] : low;
+        high = p->maximum[k] > high ? p->maximum[k] : high;
+        small |= !(p->minimum[k] >= tiny || p->maximum[k] <= -tiny);
+        all += p->high[k];
     }
     if (!(-low < limit && high < limit && all - all == 0.0)) return 0;
     return checked || !small ? 1 : -1;
 }
 
-/* Sums and extremes of m pieces; 0 when they must be folded row by row. The first try takes the
- * exponent of the vector before, and no check where that needed none. */
-static inline int lh_briefs_pieces(lh_briefs *w, const double *v, int64_t m) {
+/* Sums and extremes of pieces [first, stop) by grids; 0 when they must be folded row by row. The
+ * first try takes the exponent of the vector before, and no check where that needed none. */
+static inline int lh_briefs_grids(lh_briefs *w, const double *v, int64_t first, int64_t stop) {
     const lh_brief_table *lanes = lh_brief_lanes();
-    const int64_t begin = w->cut[0], n = w->cut[m] - begin;
+    const int32_t *cut = w->cut + first;
+    const int64_t begin = cut[0], m = stop - first, n = cut[m] - begin;
     for (int attempt = 0; attempt < 3; attempt++) {
         const double coarse = ldexp(1.5, 52 + w->exponent - LH_BRIEF_BITS);
         const double fine = ldexp(1.5, 52 + w->exponent - 2 * LH_BRIEF_BITS);
-        int held = lanes->pieces(v, w->cut, m, coarse, w->checked ? fine : 0.0, w->piece);
-        if (held) held = lh_briefs_held(w, m, w->checked);
+        int held = lanes->pieces(v, cut, m, coarse, w->checked ? fine : 0.0, &w->pieces, first);
+        if (held) held = lh_briefs_held(&w->pieces, first, stop, w->exponent, w->checked);
         if (held > 0) return 1;
         w->checked = 1;
         if (held < 0) continue;
@@ -117,30 +120,84 @@ static inline int lh_briefs_pieces(lh_briefs *w, const double *v, int64_t m) {
     return 0;
 }
 
+/* Sums and extremes of m pieces; 0 when they must be folded row by row. Where no piece had one sign
+ * and one exponent, the vectors that follow are not asked for it. */
+static inline int lh_briefs_pieces(lh_briefs *w, const double *v, int64_t m) {
+    if (w->uneven > 0) {
+        w->uneven--;
+        return lh_briefs_grids(w, v, 0, m);
+    }
+    const int64_t others = lh_brief_lanes()->even(v, w->cut, m, &w->pieces);
+    if (others == m) w->uneven = LH_UNEVEN;
+    for (int64_t k = 0, left = others; left > 0; k++) {
+        int64_t stop = k;
+        while (stop < m && w->pieces.high[stop] != w->pieces.high[stop]) stop++;
+        if (stop == k) continue;
+        if (!lh_briefs_grids(w, v, k, stop)) return 0;
+        left -= stop - k, k = stop;
+    }
+    return 1;
+}
+
+/* Fill the windows of pieces from k on that follow each other and hold no other rows; before `stop`
+ * all are complete. Returns how many; the next one takes more than its piece. */
+static inline int64_t lh_briefs_alone(
+    lh_briefs *w, const lh_fold_columns *c, int64_t k, int64_t stop
+) {
+    const lh_pieces *p = &w->pieces;
+    const lh_brief_columns *out = &w->out;
+    const int64_t at = w->at, begin = k, apart = at - k;
+    if (w->now.rows || w->window[k] != at) return 0;
+    while (k < stop && w->window[k] == k + apart && p->mean[k] == p->mean[k]) k++;
+    const int64_t n = k - begin;
+    const int32_t *cut = w->cut + begin;
+    for (int64_t i = 0; i < n; i++) {
+        out->rows[at + i] = out->good[at + i] = cut[i + 1] - cut[i];
+        out->minimum[at + i] = lh_brief_cell(w->type, p->minimum[begin + i]);
+        out->maximum[at + i] = lh_brief_cell(w->type, p->maximum[begin + i]);
+        out->first[at + i] = lh_cell(c, cut[i]), out->last[at + i] = lh_cell(c, cut[i + 1] - 1);
+    }
+    memcpy(out->sum + at, p->sum + begin, 8 * (size_t)n);
+    memcpy(out->mean + at, p->mean + begin, 8 * (size_t)n);
+    w->at += n; /* and what is in the making is empty yet */
+    w->open = w->at < w->windows;
+    return n;
+}
+
+/* Piece k, of these numbers, in its window. */
+static inline void lh_briefs_piece(
+    lh_briefs *w, const lh_fold_columns *c, const double *v, int64_t k
+) {
+    const lh_pieces *p = &w->pieces;
+    const int64_t low = w->cut[k], high = w->cut[k + 1];
+    const double least = lh_brief_zero(p->minimum[k], v + low);
+    const double most = lh_brief_zero(p->maximum[k], v + low);
+    lh_brief_extremes(
+        &w->now, w->type, lh_brief_cell(w->type, least), lh_brief_cell(w->type, most));
+    if (w->now.good == 0) w->now.first = lh_cell(c, low);
+    w->now.last = lh_cell(c, high - 1);
+    w->now.rows += high - low, w->now.good += high - low;
+    lh_brief_add(&w->now, p->high[k]);
+    lh_brief_add(&w->now, p->low[k]);
+}
+
 /* Rows of a vector cut into m pieces, each in its window. -1: no memory. */
 static inline int lh_briefs_rows(lh_briefs *w, const lh_fold_columns *c, int64_t m) {
     const int64_t begin = w->cut[0], n = w->cut[m] - begin;
     const double *v = NULL;
     if (!c->quality && !c->valid) v = lh_fold_doubles(c, begin, n, w->number + begin);
     if (v && !lh_briefs_pieces(w, v -= begin, m)) v = NULL;
+    if (v && m > 2) lh_brief_lanes()->means(w->cut, m, &w->pieces);
     for (int64_t k = 0; k < m; k++) {
-        const int64_t low = w->cut[k], high = w->cut[k + 1];
         lh_briefs_open(w, w->window[k]);
         if (v) {
-            const lh_piece *p = w->piece + k;
-            const double least = lh_brief_zero(p->minimum, v + low);
-            const double most = lh_brief_zero(p->maximum, v + low);
-            lh_brief_extremes(
-                &w->now, w->type, lh_brief_cell(w->type, least), lh_brief_cell(w->type, most));
-            if (w->now.good == 0) w->now.first = lh_cell(c, low);
-            w->now.last = lh_cell(c, high - 1);
-            w->now.rows += high - low, w->now.good += high - low;
-            lh_brief_add(&w->now, p->high);
-            lh_brief_add(&w->now, p->low);
+            const int64_t filled = m > 2 ? lh_briefs_alone(w, c, k, m - 1) : 0;
+            if (filled) k += filled - 1;
+            else lh_briefs_piece(w, c, v, k);
         } else {
             lh_fold_state s;
             lh_fold_begin(&w->folder, w->type, LH_BRIEF);
-            lh_fold_rows(&w->folder, c, low, high);
+            lh_fold_rows(&w->folder, c, w->cut[k], w->cut[k + 1]);
             if (lh_fold_finish(&w->folder, &s)) return LH_ENOMEMORY;
             lh_brief_join(&w->now, w->type, &s);
             lh_fold_free(&s);
@@ -184,7 +241,11 @@ static inline int64_t lh_briefs_cut(lh_briefs *w, const lh_times *t, int64_t low
         const int64_t edge = w->edge[k + 1];
         w->cut[m] = (int32_t)low, w->window[m++] = (int32_t)k;
         if (last < edge) low = high;
-        else {
+        else if (t->pace > 0.0) {
+            low = lh_times_cross(t, low, high - 1, edge);
+            if (++k == w->windows || lh_times_before(t, low, w->edge[k + 1])) continue;
+            k = lh_briefs_window(w, k, lh_time_at(t, low));
+        } else {
             const double passed = (double)((uint64_t)edge - (uint64_t)first);
             const double at = passed < length ? passed : length; /* times that fall are wrong */
             const int64_t guess = begin + (int64_t)(at * pace) + 1;
@@ -206,7 +267,7 @@ static inline int64_t lh_briefs_divide(
     int64_t low = 0, high = count;
     lh_times times = {0};
     int many = !lh_times_open(&times, &run->time, n, begin);
-    if (!many && times.payload) { /* six edges cost as much as all times */
+    if (!many && times.payload && times.pace == 0.0) { /* six edges cost as much as all times */
         const int64_t k = lh_briefs_window(w, w->at, lh_time_at(&times, 0));
         many = k + 6 < w->windows && w->edge[k + 6] <= lh_time_at(&times, count - 1);
     }

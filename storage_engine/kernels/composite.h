@@ -21,6 +21,8 @@ enum { LH_HAS_MOVES = 1, LH_HAS_EXCEPTIONS = 2 };
  * composites and a leaf fit what lh_column_scratch_bytes gives. */
 enum { LH_SLOT = 8 * LH_ENTRIES_MAX + 8 * LH_VECTOR, LH_DEPTH_MAX = 3 };
 
+enum { LH_POWER_NEAR = 15 }; /* up to this power a quotient takes no correction: floats.h */
+
 /* Powers of ten that a double holds exactly. */
 static const double lh_powers_of_ten[LH_PLACES_MAX + 1] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,

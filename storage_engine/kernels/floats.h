@@ -22,15 +22,25 @@ static inline __m256d LH_T(lh_doubles)(__m256i v)
 }
 #endif
 
-/* out[i] = v[i] / 10^k, correctly rounded: after one correction the quotient is faithful and the
- * remainder exact, and by Markstein's theorem the next correction rounds correctly. Nothing here
- * can overflow or underflow: |v| <= 2^63, 1 <= 10^k <= 10^22. */
+/* out[i] = v[i] / 10^k, correctly rounded, 0 <= k <= 22. A double over 10^k lies nowhere halfway
+ * between two doubles, but at least 1 / (2 * 10^k) of a unit beside it. The product with an inverse
+ * of two doubles is, before its only rounding, less than 2^-51 of a unit off: near enough up to
+ * 10^15. Beyond, after one correction the quotient is faithful and the remainder exact, and by
+ * Markstein's theorem the next correction rounds correctly. Nothing here can overflow, or underflow
+ * to any effect: |v| <= 2^63. */
 static void LH_T(lh_decimals)(const int64_t *v, int64_t m, unsigned k, double *out)
 {
     const double power = lh_powers_of_ten[k];
     int64_t i = 0;
 #if LH_AVX512
-    const __m512d p = _mm512_set1_pd(power), r = _mm512_set1_pd(1.0 / power);
+    const double inverse = 1.0 / power, rest = __builtin_fma(-inverse, power, 1.0) / power;
+    const __m512d p = _mm512_set1_pd(power), r = _mm512_set1_pd(inverse);
+    const __m512d s = _mm512_set1_pd(rest);
+    if (k <= LH_POWER_NEAR)
+        for (; i + 8 <= m; i += 8) {
+            const __m512d x = _mm512_cvtepi64_pd(_mm512_loadu_si512(v + i));
+            _mm512_storeu_pd(out + i, _mm512_fmadd_pd(x, r, _mm512_mul_pd(x, s)));
+        }
     for (; i + 8 <= m; i += 8) {
         __m512d x = _mm512_cvtepi64_pd(_mm512_loadu_si512(v + i));
         __m512d q = _mm512_mul_pd(x, r);
@@ -39,7 +49,14 @@ static void LH_T(lh_decimals)(const int64_t *v, int64_t m, unsigned k, double *o
         _mm512_storeu_pd(out + i, q);
     }
 #elif LH_BYTES == 32
-    const __m256d p = _mm256_set1_pd(power), r = _mm256_set1_pd(1.0 / power);
+    const double inverse = 1.0 / power, rest = __builtin_fma(-inverse, power, 1.0) / power;
+    const __m256d p = _mm256_set1_pd(power), r = _mm256_set1_pd(inverse);
+    const __m256d s = _mm256_set1_pd(rest);
+    if (k <= LH_POWER_NEAR)
+        for (; i + 4 <= m; i += 4) {
+            const __m256d x = LH_T(lh_doubles)(_mm256_loadu_si256((const __m256i *)(v + i)));
+            _mm256_storeu_pd(out + i, _mm256_fmadd_pd(x, r, _mm256_mul_pd(x, s)));
+        }
     for (; i + 4 <= m; i += 4) {
         __m256d x = LH_T(lh_doubles)(_mm256_loadu_si256((const __m256i *)(v + i)));
         __m256d q = _mm256_mul_pd(x, r);

@@ -6,23 +6,18 @@ static void LH_T(lh_prefix_sum)(uint64_t *x, int64_t m)
     uint64_t sum = 0;
     int64_t i = 0;
 #if LH_AVX512
-    const __m512i zero = _mm512_setzero_si512(), top = _mm512_set1_epi64(7);
-    __m512i carry = zero;
-    /* Sums within 16 do not wait for the carry; only one addition per 16 does. */
-    for (; i + 16 <= m; i += 16) {
-        __m512i a = _mm512_loadu_si512(x + i), b = _mm512_loadu_si512(x + i + 8);
-        a = _mm512_add_epi64(a, _mm512_alignr_epi64(a, zero, 7));
-        b = _mm512_add_epi64(b, _mm512_alignr_epi64(b, zero, 7));
-        a = _mm512_add_epi64(a, _mm512_alignr_epi64(a, zero, 6));
-        b = _mm512_add_epi64(b, _mm512_alignr_epi64(b, zero, 6));
-        a = _mm512_add_epi64(a, _mm512_alignr_epi64(a, zero, 4));
-        b = _mm512_add_epi64(b, _mm512_alignr_epi64(b, zero, 4));
-        b = _mm512_add_epi64(b, _mm512_permutexvar_epi64(top, a));
-        _mm512_storeu_si512(x + i, _mm512_add_epi64(a, carry));
-        _mm512_storeu_si512(x + i + 8, _mm512_add_epi64(b, carry));
-        carry = _mm512_add_epi64(carry, _mm512_permutexvar_epi64(top, b));
+    /* Sums of 2, 4 and 8 that follow each other; none waits for another but by one addition. */
+    __m512i ones = _mm512_setzero_si512(), twos = ones, fours = ones, sums = ones;
+    for (; i + 8 <= m; i += 8) {
+        const __m512i a = _mm512_loadu_si512(x + i);
+        const __m512i b = _mm512_add_epi64(a, _mm512_alignr_epi64(a, ones, 7));
+        const __m512i c = _mm512_add_epi64(b, _mm512_alignr_epi64(b, twos, 6));
+        sums = _mm512_add_epi64(sums, _mm512_add_epi64(c, _mm512_alignr_epi64(c, fours, 4)));
+        _mm512_storeu_si512(x + i, sums);
+        ones = a, twos = b, fours = c;
     }
-    sum = (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(carry));
+    if (i)
+        sum = x[i - 1];
 #endif
     for (; i < m; i++) {
         sum += x[i];

@@ -29,8 +29,9 @@ from test_engine_fold import same_columns
 ROWS = 9000
 SHAPES = (
     "decimal", "constant", "steps", "zeros", "near_zero", "wide", "huge", "denormal", "nan",
-    "infinite", "integers", "far",
+    "infinite", "integers", "far", "binades", "below", "faint", "some_nan",
 )  # fmt: skip
+KINDS = ("grid", "jitter", "gaps", "early", "drift", "tall", "holes")
 
 
 def shaped(shape: str, rng: np.random.Generator) -> np.ndarray:
@@ -60,7 +61,17 @@ def shaped(shape: str, rng: np.random.Generator) -> np.ndarray:
         return np.where(some, rng.choice([np.inf, -np.inf], ROWS), walk)
     if shape == "integers":
         return np.rint(2.0**53 - rng.integers(0, 9, ROWS))
-    return walk * np.repeat(10.0 ** rng.integers(-30, 30, ROWS // 100), 100)
+    if shape == "far":
+        return walk * np.repeat(10.0 ** rng.integers(-30, 30, ROWS // 100), 100)
+    if shape == "binades":  # stretches of one exponent, of two, and values beside a power of two
+        return np.where(some, np.nextafter(64, 0), np.round(64 + 3 * walk, 3))
+    if shape == "below":
+        return -np.abs(70 + walk) * np.repeat([1.0, -1.0], ROWS // 2)
+    if shape == "faint":  # on either side of the exponents whose bits are summed
+        return (1 + rng.random(ROWS)) * np.repeat(2.0 ** rng.integers(-900, -890, 9), ROWS // 9)
+    nan = np.array([0x7FF8 << 48, 0xFFF8 << 48, 0x7FF0 << 48 | 1], np.uint64).view(np.float64)
+    few = np.arange(ROWS) % 64 < 4 * (rng.random(ROWS // 8).repeat(8) < 0.3)
+    return np.where(few, rng.choice(nan, ROWS), np.round(70 + rng.random(ROWS), 2))
 
 
 def series_of(engine, values: list[np.ndarray], time: np.ndarray) -> list[int]:
@@ -86,12 +97,20 @@ def times_of(kind: str, rng: np.random.Generator) -> np.ndarray:
         return grid
     if kind == "jitter":
         return grid + rng.integers(0, 4, ROWS) * 1_000_000
+    if kind == "early":
+        return grid - rng.integers(0, 300, ROWS) * 1_000_000
+    if kind == "drift":  # no whole number of nanoseconds apart
+        return start + (SECOND_NS / 7 * np.arange(ROWS)).astype(np.int64) + rng.integers(0, 9, ROWS)
+    if kind == "tall":  # residuals of more than a row, times that still rise
+        return np.sort(grid + rng.permutation(ROWS) % 1_999 * 1_000_000 + np.arange(ROWS))
+    if kind == "holes":
+        return grid + np.arange(ROWS) // 700 * 90 * SECOND_NS + rng.integers(0, 4, ROWS) * 1_000_000
     return start + (SECOND_NS * 10 ** rng.integers(-6, 3, ROWS).astype(np.float64)).cumsum().astype(
         np.int64
     )
 
 
-@pytest.mark.parametrize("kind", ["grid", "jitter", "gaps"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_digits_of_the_states(kind):
     """Windows of no row, one row, within a vector and over many, of every kind of values."""
     rng = np.random.default_rng(len(kind))
@@ -102,7 +121,7 @@ def test_digits_of_the_states(kind):
     asked = [np.array([time[0], time[-1] + 1]), np.array([-(2**63), 2**63 - 1])]
     asked += [np.linspace(time[0] - 5, time[-1] + 9, n).astype(np.int64) for n in (7, 90, 2500)]
     asked += [np.unique(rng.integers(time[0] - span, time[-1] + span, 40))]
-    asked += [time[100:130].copy(), np.repeat(time[1000:1010], 3)]
+    asked += [time[100:130].copy(), np.repeat(time[1000:1010], 3), time[5000:5300:60] + 1]
     for edges in asked:
         states = engine.fold(series, edges, brief=True)
         for summaries in (True, False):
@@ -110,15 +129,16 @@ def test_digits_of_the_states(kind):
     engine.close()
 
 
-def test_means_are_rounded_once():
+@pytest.mark.parametrize("kind", ["jitter", "drift", "tall"])
+def test_means_are_rounded_once(kind):
     """Against whole fractions, without a fold in between."""
     rng = np.random.default_rng(4)
     engine, _ = opened()
-    time = times_of("jitter", rng)
-    shapes = [s for s in SHAPES if s not in {"steps", "huge", "nan", "infinite"}]
+    time = times_of(kind, rng)
+    shapes = [s for s in SHAPES if s not in {"steps", "huge", "nan", "infinite", "some_nan"}]
     values = [shaped(shape, rng) for shape in shapes]
     series = series_of(engine, values, time)
-    place = np.sort(rng.choice(ROWS, 60, replace=False))
+    place = np.union1d(rng.choice(ROWS, 60, replace=False), np.arange(2000, 4000, 50))
     found = engine.fold_brief(series, time[place])
     for k, value in enumerate(values):
         for w, (a, b) in enumerate(pairwise(place.tolist())):
