@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.block_fold import Windows
+from storage_engine.block_fold import NOT_LOADED, Windows
 from storage_engine.blocks import LOADED, STOPPED, Stop
 from storage_engine.briefs import NO_RUNS, SERIES_BYTES, fold_series
 from storage_engine.errors import LimitExceeded
@@ -266,38 +266,72 @@ def new_columns(edges: Int64Array, types: Iterable[ValueType]) -> BriefColumns:
 
 
 def fill(
-    out: BriefColumns,
-    plan: Plan,
-    got: npt.NDArray[np.int32],
-    *,
-    threads: int,
-    stop: Stop,
-    decode: bool,
-) -> None:
-    """Fold the series whose ``got`` is 0, and set it: to DONE, or a negative number.
+    out: BriefColumns, table: npt.NDArray[np.void], *, threads: int, stop: Stop, decode: bool
+) -> int:
+    """Fold the series whose ``got`` is 0; it stays so, or becomes a negative number.
 
     Parameters
     ----------
     out : BriefColumns
-    plan : Plan
-    got : int32, shape (s,)
+    table : SERIES, shape (s,)
+        Of a plan, or a copy with other ``got``.
     threads : int
     stop : Stop
     decode : bool
         Without summaries.
+
+    Returns
+    -------
+    int
+        Series whose ``got`` is negative.
 
     Raises
     ------
     LimitExceeded
         It was told to stop.
     """
-    table, todo = plan.table.copy(), got == 0
-    table["got"] = np.where(todo, 0, DONE)
-    flat = (out.counts.reshape(2, -1), out.cells.reshape(4, -1), out.sums.reshape(2, -1))
-    fold_series(table.view(np.uint8), out.edges, *flat, threads, stop, decode)
-    if stop.is_set or (table["got"] == STOPPED).any():
+    columns = (out.counts, out.cells, out.sums)
+    left = fold_series(table.view(np.uint8), out.edges, *columns, threads, stop, decode)
+    if stop.is_set or (left and (table["got"] == STOPPED).any()):
         raise LimitExceeded("cannot fold: got told to stop, want to go on")
-    got[todo] = np.where(table["got"][todo] == 0, DONE, table["got"][todo])
+    return left
+
+
+def fill_again(
+    out: BriefColumns,
+    table: npt.NDArray[np.void],
+    plan: Plan,
+    damaged: Sequence[int],
+    *,
+    threads: int,
+    stop: Stop,
+    decode: bool,
+) -> tuple[npt.NDArray[np.void], int]:
+    """Fold the series that were not loaded, by a plan that has them.
+
+    Parameters
+    ----------
+    out : BriefColumns
+    table : SERIES, shape (s,)
+        As `fill` left it.
+    plan : Plan
+    damaged : sequence of int
+        Positions of series to leave out.
+    threads : int
+    stop : Stop
+    decode : bool
+
+    Returns
+    -------
+    table : SERIES, shape (s,)
+    left : int
+        As of `fill`.
+    """
+    again = plan.table.copy()
+    again["got"] = np.where(table["got"] == 0, DONE, table["got"])
+    again["got"][again["got"] == NOT_LOADED] = 0
+    again["got"][list(damaged)] = NO_RUNS
+    return again, fill(out, again, threads=threads, stop=stop, decode=decode)
 
 
 def put(out: BriefColumns, places: Sequence[int], found: Folded) -> None:

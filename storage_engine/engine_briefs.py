@@ -8,10 +8,10 @@ import numpy as np
 from storage_engine.block_fold import NOT_LOADED, Windows
 from storage_engine.blocks import Stop
 from storage_engine.brief_reads import (
-    DONE,
     BriefColumns,
     Plan,
     fill,
+    fill_again,
     load_runs,
     make_plan,
     new_columns,
@@ -85,22 +85,22 @@ class BriefSide(ArraySide):
         moment = self._moment(series_ids)
         infos, segments = moment.infos, moment.segments
         out = new_columns(times, (info.value_type for info in infos))
-        got = np.where(moment.busy, NO_RUNS, 0).astype(np.int32)
         touched = self._touched.of(segments, int(times[0]), int(times[-1])) if infos else []
         plan = self._plan(segments, touched, infos)
-        got[plan.table["got"] < 0] = NO_RUNS
-        threads = self._threads.count
-        fill(out, plan, got, threads=threads, stop=stop, decode=not summaries)
-        if (got == NOT_LOADED).any():
-            want = np.flatnonzero(got == NOT_LOADED).tolist()
-            plan, damaged = load_runs(self._packed, plan, want, infos, times, decode=not summaries)
+        table = plan.table.copy()
+        if moment.views:
+            table["got"][moment.busy] = NO_RUNS
+        threads, decode = self._threads.count, not summaries
+        left = fill(out, table, threads=threads, stop=stop, decode=decode)
+        if left and (want := np.flatnonzero(table["got"] == NOT_LOADED).tolist()):
+            plan, damaged = load_runs(self._packed, plan, want, infos, times, decode=decode)
             self._keep(segments, touched, infos, plan)
-            got[want] = 0
-            got[damaged] = NO_RUNS
-            fill(out, plan, got, threads=threads, stop=stop, decode=not summaries)
-        rest = np.flatnonzero(got != DONE).tolist()
-        if not rest:
+            table, left = fill_again(
+                out, table, plan, damaged, threads=threads, stop=stop, decode=decode
+            )
+        if not left:
             return out
+        rest = np.flatnonzero(table["got"] < 0).tolist()
         for k in rest:
             moment.views.setdefault(k, View(infos[k], segments, ()))
         found = self._states([moment.views[k] for k in rest], touched, times, stop)
@@ -117,12 +117,14 @@ class BriefSide(ArraySide):
                 if info.kind is not SlotKind.SERIES:
                     self._view(info.id, SlotKind.SERIES)  # says so
             self._drain()
-            heads = (*(frozen.head for frozen in self._state.frozen), self._state.front)
-            busy = np.logical_or.reduce([head.holds(ids) for head in heads])
+            busy = np.zeros(len(ids), np.bool_)
+            for head in (*(frozen.head for frozen in self._state.frozen), self._state.front):
+                if not head.empty:
+                    busy |= head.holds(ids)
             stones = self._state.tombstones
             if stones:
                 busy |= np.array([bool(stones.of(info.id)) for info in infos], np.bool_)
-            views = {int(k): self._state.view(infos[k]) for k in np.flatnonzero(busy)}
+            views = {k: self._state.view(infos[k]) for k in np.flatnonzero(busy).tolist()}
             return _Moment(infos, self._state.segments, busy, views)
 
     def _plan(
