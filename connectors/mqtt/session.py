@@ -16,7 +16,7 @@ from connectors.mqtt.config import MqttConfig
 from connectors.mqtt.packets import ProtocolError, Welcome
 from connectors.mqtt.wire import Message, Scanner, acknowledgements
 
-_ALIASES_MAX = 4_096
+_ALIASES_MAX = 1_024
 _BUFFER_BYTES = 1 << 18
 _MESSAGE_OVERHEAD_BYTES = 200
 _SUBSCRIBE_MID = 1

@@ -13,7 +13,7 @@ from connectors.mqtt.packets import ProtocolError
 cdef enum:
     HEAD_MAX = 1 << 17  # holds topic, identifier and properties of a message that is skipped
     SAMPLE = 4096  # bytes kept of the payload of such a message
-    TOPICS = 1 << 16  # topics whose text is kept
+    TOPIC_BYTES = 1 << 24  # of topics whose text is kept
 
 WRONG = {
     -1: "got a length of more than 4 bytes, or a cut one",
@@ -53,10 +53,11 @@ cdef class Scanner:
     cdef dict topics, aliases
     cdef public list messages, controls
     cdef public int64_t size_bytes
+    cdef int64_t topic_bytes
 
     def __init__(self, bint five, int64_t packet_max, int aliases_max):
         self.five, self.packet_max, self.aliases_max = five, packet_max, aliases_max
-        self.topics, self.aliases, self.skip = {}, {}, 0
+        self.topics, self.aliases, self.skip, self.topic_bytes = {}, {}, 0, 0
         self.messages, self.controls, self.size_bytes = [], [], 0
 
     def feed(self, const uint8_t[::1] data not None):
@@ -123,8 +124,9 @@ cdef class Scanner:
         if found is None:
             # Bytes that are no text stay readable, and fit no mapping.
             found = raw.decode("utf-8", "backslashreplace")
-            if len(self.topics) >= TOPICS:
-                self.topics.clear()
+            if self.topic_bytes > TOPIC_BYTES:
+                self.topics, self.topic_bytes = {}, 0
+            self.topic_bytes += 200 + 2 * size
             self.topics[raw] = found
         if alias:
             self.aliases[alias] = found

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from connectors.columns import Rows
+from connectors.payload.addresses import LastAddresses
 from connectors.payload.config import FieldConfig, MappingConfig
 from connectors.payload.path import MISSING, topic_matches
 from connectors.payload.times import time_ns
@@ -26,8 +27,6 @@ from storage_engine.sample import (
 
 # Type, addresses, times, qualities and values of samples side by side.
 _Samples = tuple[ValueType, Sequence[str], Sequence[int], Sequence[int], Sequence[object]]
-# The mapping and keys of a topic's last message, and the addresses they gave.
-_Filled = tuple[MappingConfig, tuple[str, ...], tuple[str, ...]]
 _Event = tuple[str, tuple[FieldConfig, ...], int, bytes, list[Any]]
 _DEPTH_MAX = 16
 _NUMBERS = {float, int}
@@ -51,7 +50,7 @@ class Mapper:
     def __init__(self, mappings: tuple[MappingConfig, ...]) -> None:
         self._mappings = mappings
         self._by_topic: dict[str, tuple[MappingConfig, ...]] = {}
-        self._filled: dict[str, _Filled] = {}
+        self._last = LastAddresses()
         self._rows = Rows()
         self._rejects: list[Reject] = []
         self.newest_ns = 0
@@ -118,8 +117,8 @@ class Mapper:
             items = _items(mapping, whole)
             message = _Message(mapping, topic, whole, received_ns)
             if mapping.kind == "samples":
-                filled = self._filled
-                return [run for item in items for run in message.samples(item, filled)], []
+                last = self._last
+                return [run for item in items for run in message.samples(item, last)], []
             return [], [message.event(item) for item in items]
         raise _Refused("cannot map message: got no mapping whose `when` takes it, want one")
 
@@ -129,7 +128,6 @@ class Mapper:
             found = tuple(m for m in self._mappings if topic_matches(m.topic, topic))
             if len(self._by_topic) >= _TOPICS_MAX:
                 self._by_topic.clear()
-                self._filled.clear()
             self._by_topic[topic] = found
         return found
 
@@ -153,7 +151,7 @@ class _Message:
         self._whole = whole
         self._received_ns = received_ns
 
-    def samples(self, item: object, filled: dict[str, _Filled]) -> list[_Samples]:
+    def samples(self, item: object, last: LastAddresses) -> list[_Samples]:
         mapping = self._mapping
         times = self._times(item)
         quality = self._quality(item)
@@ -164,7 +162,7 @@ class _Message:
             )
         skip = _time_key(mapping)
         if len(times) == 1 and mapping.value_type in {None, ValueType.FLOAT64}:
-            numbers = self._numbers(value, skip, filled)
+            numbers = self._numbers(value, skip, last)
             if numbers is not None:
                 addresses, values_ = numbers
                 many = len(values_)
@@ -193,7 +191,7 @@ class _Message:
         return address
 
     def _numbers(
-        self, value: object, skip: str, filled: dict[str, _Filled]
+        self, value: object, skip: str, last: LastAddresses
     ) -> tuple[tuple[str, ...], list[float]] | None:
         """Addresses and values of numbers side by side; None for whatever needs a closer look."""
         keys: tuple[str, ...] = ("",)
@@ -210,11 +208,7 @@ class _Message:
             return None
         if numbers != values or not math.isfinite(sum(numbers)):
             return None
-        known = filled.get(self._topic)
-        if known is None or known[0] is not self._mapping or known[1] != keys:
-            addresses = tuple(self._address(key) for key in keys)
-            known = filled[self._topic] = self._mapping, keys, addresses
-        return known[2], numbers
+        return last.of(self._mapping, self._topic, keys, self._address), numbers
 
     def event(self, item: object) -> _Event:
         mapping = self._mapping

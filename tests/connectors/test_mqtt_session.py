@@ -96,7 +96,7 @@ def test_connect_asks_for_the_session_and_its_window():
     assert (said[0], said[1]) == (0x10, len(body))
     assert body[:10] == b"\0\4MQTT\x05\x00\0\x09"
     found, at = packets.read_properties(body, 10)
-    assert found == {0x11: 3600, 0x21: 77, 0x22: 4096}
+    assert found == {0x11: 3600, 0x21: 77, 0x22: 1024}
     assert body[at:] == b"\0\2me"
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import connectors.payload
 from connectors.connector import ConfigError
+from connectors.payload.addresses import LastAddresses
 from connectors.payload.config import read_mappings
 from connectors.payload.mapping import Mapper
 from connectors.payload.path import topic_matches
@@ -96,6 +97,16 @@ def test_a_number_that_a_double_cannot_hold_is_refused_beside_others(value):
 
     assert sink.rows() == []
     assert len(rejects) == 1
+
+
+def test_addresses_are_remembered_within_a_bound():
+    """A hostile source shows other keys in every message."""
+    last = LastAddresses(addresses_max=10)
+    (mapping,) = read_mappings(Table({"m": [SAMPLES]}, "t").tables("m"))
+    for n in range(100):
+        keys = tuple(f"{n}.{k}" for k in range(n % 7))
+        assert last.of(mapping, f"topic{n % 5}", keys, str.upper) == keys
+        assert sum(len(held[1]) for held in last._held.values()) <= max(10, len(keys))
 
 
 def test_null_is_a_bad_sample_without_a_value():
