@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import connectors.payload
 from connectors.connector import ConfigError
-from connectors.payload.addresses import LastAddresses
 from connectors.payload.config import read_mappings
 from connectors.payload.mapping import Mapper
 from connectors.payload.path import topic_matches
@@ -59,54 +58,6 @@ def test_every_leaf_of_an_object_is_a_sample_and_the_time_is_not():
         ValueType.BOOL,
         ValueType.SYMBOL,
     }
-
-
-_LEAF = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.integers(-(2**53), 2**53),
-    st.booleans(),
-    st.text(max_size=5),
-    st.none(),
-)
-
-
-@given(st.lists(st.dictionaries(st.text(max_size=3), _LEAF, max_size=6), min_size=1, max_size=4))
-def test_numbers_side_by_side_map_as_each_alone(messages):
-    """However many, with whatever between them, and whatever the topic's last message had."""
-    mapper = mapper_of({**SAMPLES, "value": "v", "address": "{topic[3]}/{key}"})
-    wanted = []
-    for second, values in enumerate(messages):
-        mapper.add("plant/press/meter/E1", json.dumps({"ts": second, "v": values}).encode(), 0)
-        for key, value in values.items():
-            status = BAD_NO_DATA if value is None else 0
-            wanted.append((f"E1/{key}", second * SECOND, status, value))
-    batches, rejects = mapper.take()
-    sink = RecordingSink()
-    sink.batches += batches
-
-    assert rejects == ()
-    assert sorted(sink.rows(), key=repr) == sorted(
-        ((a, t, q, float(v) if type(v) is int else v) for a, t, q, v in wanted), key=repr
-    )
-
-
-@pytest.mark.parametrize("value", [2**53 + 1, 10**400, [1.0, 2.0]])
-def test_a_number_that_a_double_cannot_hold_is_refused_beside_others(value):
-    """Never rounded silently."""
-    sink, rejects = mapped({**SAMPLES, "value": "v"}, {"ts": 1, "v": {"a": 1.5, "b": value}})
-
-    assert sink.rows() == []
-    assert len(rejects) == 1
-
-
-def test_addresses_are_remembered_within_a_bound():
-    """A hostile source shows other keys in every message."""
-    last = LastAddresses(addresses_max=10)
-    (mapping,) = read_mappings(Table({"m": [SAMPLES]}, "t").tables("m"))
-    for n in range(100):
-        keys = tuple(f"{n}.{k}" for k in range(n % 7))
-        assert last.of(mapping, f"topic{n % 5}", keys, str.upper) == keys
-        assert sum(len(held[1]) for held in last._held.values()) <= max(10, len(keys))
 
 
 def test_null_is_a_bad_sample_without_a_value():
