@@ -124,7 +124,7 @@ LH_TARGET __attribute__((always_inline)) static inline int LH_LANE(lh_lane_each)
             LH_STEP(1, y, y)
         }
         for (int j = 0; j < 2; j++, i += LH_WIDTH) {
-            const LH_I mask = LH_MASK(lh_brief_masks + 16 - n + i);
+            const LH_I mask = LH_MASK(lh_brief_masks + (16 - n + i));
             const LH_I have = (LH_I)LH_AT(p + i) & mask;
             const LH_V x = (LH_V)have, extreme = (LH_V)(have | ((LH_I)start & ~mask));
             LH_STEP(j, x, extreme)
@@ -201,7 +201,7 @@ LH_TARGET static int64_t LH_LANE(lh_lane_even)(
             LH_EVEN_STEP(1, y, y)
         }
         for (int j = 0; j < 2; j++, i += LH_WIDTH) {
-            const LH_I mask = LH_MASK(lh_brief_masks + 16 - n + i);
+            const LH_I mask = LH_MASK(lh_brief_masks + (16 - n + i));
             const LH_I have = (LH_I)LH_AT(p + i) & mask;
             const LH_V extreme = (LH_V)(have | ((LH_I)start & ~mask));
             LH_EVEN_STEP(j, have, extreme)
