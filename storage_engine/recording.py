@@ -181,11 +181,13 @@ class RecordingFileSystem:
 
     def make_directories(self, path: str) -> None:
         """Create a directory and its parents, durable at once as on the real file system."""
-        name = _normal(path)
+        missing, name = [], _normal(path)
         while name not in self._directories:
+            missing.append(name)
+            name = _parent(name)
+        for name in reversed(missing):  # no cut finds a directory without its parent
             self._directories.add(name)
             self._note("make_directory", path=name)
-            name = _parent(name)
 
     def free_bytes(self) -> int:
         """Capacity less what the named files hold."""

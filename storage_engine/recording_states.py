@@ -71,9 +71,9 @@ class Unsettled:
 
     def disk(self, data: Operations, names: Operations) -> Disk:
         """Disk on which just these operations arrived."""
-        kept = dict(self.certain.names)
+        kept, directories = dict(self.certain.names), set(self.certain.directories)
         for operation in names:
-            _named(kept, operation)
+            _named(kept, directories, operation)
         arrived: dict[int, list[Operation]] = {i: list(ops) for i, ops in self.later.items()}
         for operation in data:
             arrived.setdefault(operation.inode, []).append(operation)
@@ -82,7 +82,7 @@ class Unsettled:
             content = self.certain.contents.get(inode, b"")
             mine = sorted(arrived.get(inode, ()), key=lambda one: one.order)
             contents[inode] = _applied(content, mine) if mine else content
-        return Disk(kept, contents, self.certain.directories)
+        return Disk(kept, contents, frozenset(directories))
 
 
 class Settling:
@@ -133,7 +133,7 @@ class Settling:
         elif operation.kind == "sync_directory":
             for one in self._changes:
                 if operation.path in one.directories:
-                    _named(self._names, one)
+                    _named(self._names, self._directories, one)
             self._changes = [o for o in self._changes if operation.path not in o.directories]
 
     def _sync(self, inode: int) -> None:
@@ -268,11 +268,20 @@ def _applied(content: bytes, operations: Operations) -> bytes:
     return bytes(held)
 
 
-def _named(names: dict[str, int], operation: Operation) -> None:
+def moved(directories: set[str], old: str, new: str) -> set[str]:
+    """Directories after one of them got another name, with all that lies below it."""
+    inside = {path for path in directories if path == old or path.startswith(old + "/")}
+    return (directories - inside) | {new + path[len(old) :] for path in inside}
+
+
+def _named(names: dict[str, int], directories: set[str], operation: Operation) -> None:
     """Change names; what has become impossible without its forerunners did not happen."""
     if operation.kind == "rename_directory":
         for name in [name for name in names if name.startswith(operation.path + "/")]:
             names[operation.target + name[len(operation.path) :]] = names.pop(name)
+        after = moved(directories, operation.path, operation.target)
+        directories.clear()
+        directories.update(after)
     elif operation.kind == "create":
         names[operation.path] = operation.inode
     elif names.get(operation.path) == operation.inode:

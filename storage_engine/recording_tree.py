@@ -3,6 +3,7 @@
 import errno
 
 from storage_engine.recording import RecordingFileSystem, _normal, _refused
+from storage_engine.recording_states import moved
 
 
 class RecordingTree(RecordingFileSystem):
@@ -37,14 +38,9 @@ class RecordingTree(RecordingFileSystem):
         self._need_directory("rename", dst)
         if new in self._names or self.list(new):
             raise _refused("rename", dst, errno.ENOTEMPTY)
-        inside = {path for path in self._directories if path == old or path.startswith(old + "/")}
-        moved = {new + path[len(old) :] for path in inside}
-        self._directories = (self._directories - inside) | moved
+        self._directories = moved(self._directories, old, new)
         for path in [path for path in self._names if path.startswith(old + "/")]:
             self._names[new + path[len(old) :]] = self._names.pop(path)
-        # Directories of a twin are durable at once; only the names in them come with the rename.
-        for path in sorted(moved):
-            self._note("make_directory", path=path)
         self._note("rename_directory", path=old, target=new)
 
     def remove_directory(self, path: str) -> None:

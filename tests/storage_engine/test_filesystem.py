@@ -11,6 +11,7 @@ import pytest
 from storage_engine.errors import DiskError, InvalidArgument, StoreLocked
 from storage_engine.filesystem import FileSystem, RealFileSystem
 from storage_engine.recording import RecordingFileSystem
+from storage_engine.recording_tree import RecordingTree
 
 
 @pytest.fixture(params=["real", "twin"])
@@ -173,3 +174,24 @@ def test_the_twin_is_full_at_its_capacity():
     assert caught.value.facts["errno"] == errno.ENOSPC
     assert fs.free_bytes() == 2
     file.write_at(0, b"87654321")
+
+
+def test_a_cut_leaves_a_renamed_directory_under_one_name():
+    """Never an empty twin of it, never a directory whose parent is not there."""
+    fs = RecordingTree()
+    fs.make_directories("a.new/b/c")
+    fs.create("a.new/b/file").append(b"!")
+    for path in ("a.new/b", "a.new"):
+        fs.sync_directory(path)
+    fs.rename("a.new", "a")
+    fs.sync_directory(".")
+    seen = set()
+    for what, state in fs.crash_states():
+        found = tuple(state.list("."))
+        seen.add(found)
+        assert len(found) <= 1, what
+        if state.exists("a"):
+            assert ["c", "file"] == state.list("a/b"), what
+        directories = state.disk().directories - {"."}
+        assert all(str(Path(path).parent) in {".", *directories} for path in directories), what
+    assert {(), ("a.new",), ("a",)} == seen
