@@ -24,7 +24,7 @@ from storage_engine.backup_facts import (
 )
 from storage_engine.backup_log import CountedLog, copy_log, count_log
 from storage_engine.errors import DiskError, InvalidArgument
-from storage_engine.filesystem import FileSystem, Lock
+from storage_engine.filesystem import File, FileSystem, Lock
 from storage_engine.manifest import Manifest
 from storage_engine.segment.layout import EDGE_BYTES, SegmentInfo
 from storage_engine.subtree import (
@@ -32,7 +32,7 @@ from storage_engine.subtree import (
     Copied,
     Pace,
     TreeFileSystem,
-    copy_file,
+    copy_opened,
     digest_file,
     remove_tree,
     sync_tree,
@@ -159,20 +159,23 @@ class BackupWriter:
         for info in infos:
             path = f"{ENGINE}/{info.path}"
             try:
-                size = self.source.size(info.path)
+                reading = self.source.open_read(info.path)
             except DiskError as error:
                 self.damage.append(BackupDamage(path, f"cannot be read: {error}"))
                 continue
-            if size != info.size:
-                what = f"got {size} bytes, want {info.size}"
-                self.damage.append(BackupDamage(path, what))
-            self._make_parents(info.path)
-            held = shared.get(path)
-            if held is not None and self._share(info, held):
-                continue
-            self._add(
-                path, copy_file(self.source, info.path, self._engine, info.path, pace=self.pace)
-            )
+            try:
+                self._add_segment(info, path, reading, shared.get(path))
+            finally:
+                reading.close()
+
+    def _add_segment(
+        self, info: SegmentInfo, path: str, reading: File, held: BackupFile | None
+    ) -> None:
+        if (size := reading.size()) != info.size:
+            self.damage.append(BackupDamage(path, f"got {size} bytes, want {info.size}"))
+        self._make_parents(info.path)
+        if held is None or not self._share(info, held):
+            self._add(path, copy_opened(reading, self._engine, info.path, pace=self.pace))
 
     def _share(self, info: SegmentInfo, held: BackupFile) -> bool:
         """Give the parent's file a second name, if it is the same segment.

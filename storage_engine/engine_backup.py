@@ -50,7 +50,7 @@ class BackupSide(EngineCore):
         EngineClosed
             The engine is closed, or ``pace`` gave up.
         DiskError, CorruptData
-            The repository refused; or the newest manifest, or the parent's facts, cannot be read.
+            The repository refused; or newest manifest, log or the parent's facts cannot be read.
         """
         self._check_writable("back up")
         assert self._wal is not None, "checked before"

@@ -176,31 +176,38 @@ def copy_file(
     DiskError
         The source cannot be opened, or the target refused.
     """
+    reading = source.open_read(src)
+    try:
+        return copy_opened(reading, target, dst, pace=pace, cut=cut)
+    finally:
+        reading.close()
+
+
+def copy_opened(
+    reading: File, target: FileSystem, dst: str, *, pace: Pace = no_pace, cut: Cut | None = None
+) -> Copied:
+    """Copy an open file as :func:`copy_file` does; a DiskError is of the target."""
     head, tail = (b"", b"") if cut is None else (cut.head, cut.tail)
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     unreadable: list[str] = []
-    reading = source.open_read(src)
+    size = reading.size() if cut is None else cut.end
+    writing = target.create(dst)
     try:
-        size = reading.size() if cut is None else cut.end
-        writing = target.create(dst)
-        try:
-            for at in range(0, size, COPY_BYTES):
-                want = min(COPY_BYTES, size - at)
-                piece = _read_piece(reading, at, want, unreadable)
-                if at == 0:
-                    piece = head + piece[len(head) :]
-                digest.update(piece)
-                writing.append(piece)
-                if (at + COPY_BYTES) % _SYNC_BYTES == 0:
-                    writing.sync()  # little at a time: a log on the same disk syncs in between
-                pace(len(piece))
-            digest.update(tail)
-            writing.append(tail)
-            writing.sync()
-        finally:
-            writing.close()
+        for at in range(0, size, COPY_BYTES):
+            want = min(COPY_BYTES, size - at)
+            piece = _read_piece(reading, at, want, unreadable)
+            if at == 0:
+                piece = head + piece[len(head) :]
+            digest.update(piece)
+            writing.append(piece)
+            if (at + COPY_BYTES) % _SYNC_BYTES == 0:
+                writing.sync()  # little at a time: a log on the same disk syncs in between
+            pace(len(piece))
+        digest.update(tail)
+        writing.append(tail)
+        writing.sync()
     finally:
-        reading.close()
+        writing.close()
     return Copied(size + len(tail), digest.hexdigest(), tuple(unreadable))
 
 

@@ -2,15 +2,19 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
+from storage_engine.backup_verify import BackupCheck, verify_backup
 from storage_engine.changes import CHANGES_UUID, Change, Verb
 from storage_engine.config import EngineConfig
 from storage_engine.engine import Engine
 from storage_engine.errors import LimitExceeded
+from storage_engine.filesystem import FileSystem
 from storage_engine.frame import FLAG_OBSERVED, SlotKind
 from storage_engine.recording_tree import RecordingTree
+from storage_engine.restore import Restored, restore_backup
 from storage_engine.sample import Column, ValueType
-from storage_engine.subtree import no_pace
+from storage_engine.subtree import Below, TreeFileSystem, no_pace
 from storage_engine.testing import (
     DAY_NS,
     SECOND_NS,
@@ -51,7 +55,7 @@ class Story:
     """Random writes of every kind, by a seed; everything it does is durable when it returns."""
 
     seed: int = 0
-    fs: RecordingTree = field(default_factory=RecordingTree)
+    fs: FileSystem = field(default_factory=RecordingTree)
     clock: SetClock = field(default_factory=SetClock)
     times: dict[int, int] = field(default_factory=dict)  # lsn -> record time
 
@@ -165,3 +169,37 @@ def newest(engine: Engine, slots: dict[int, int]) -> list[object]:
         strict=True,
     )
     return [(time, quality, repr(value)) if ok else None for ok, time, quality, value in facts]
+
+
+def open_backup(repository: TreeFileSystem, name: str) -> Engine:
+    """The store that a backup is."""
+    fs = Below(repository, f"{name}/engine")
+    return Engine.open(fs, CONFIG, SetClock(), read_only=True)
+
+
+def check(repository: TreeFileSystem, name: str) -> BackupCheck:
+    """What a verification finds."""
+    return verify_backup(repository, name, CONFIG, SetClock())
+
+
+def restore(
+    repository: TreeFileSystem,
+    name: str,
+    target: RecordingTree | None = None,
+    directory: str = "plant",
+    **how: Any,
+) -> tuple[RecordingTree, Restored]:
+    """Restore; the target's tree and what was told."""
+    target = target or RecordingTree()
+    clock = SetClock()
+    restored = restore_backup(
+        repository, name, target, directory, config=CONFIG, clock=clock, **how
+    )
+    return target, restored
+
+
+def open_store(
+    target: TreeFileSystem, directory: str = "plant", clock: SetClock | None = None
+) -> Engine:
+    """The store that a restore made."""
+    return Engine.open(Below(target, f"{directory}/engine"), CONFIG, clock or SetClock())

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+import invariants
 from crash_story import BLOBS, CONFIG, COUNTS, EVENTS, FLOATS, STATES, Story
 
+from storage_engine.backup_verify import verify_backup
 from storage_engine.changes import Verb
 from storage_engine.config import EngineConfig
+from storage_engine.engine import Engine
 from storage_engine.recording import RecordingFileSystem
+from storage_engine.recording_tree import RecordingTree
 from storage_engine.sample import ValueType
 from storage_engine.streams import Duplicates
+from storage_engine.subtree import Below
 from storage_engine.testing import DAY_NS, SECOND_NS, SampleRow, SetClock
 
 
@@ -120,6 +125,19 @@ def _import(story: Story) -> None:
     story.bring([SampleRow(FLOATS, ValueType.FLOAT64, story.clock.time_ns + DAY_NS, -0.0)])
 
 
+def _backup(story: Story) -> None:
+    """Into a repository elsewhere, which holds what the store does, or says what it does not."""
+    repository = RecordingTree()
+    facts = story.engine.backup(repository, "one")
+    found = verify_backup(repository, "one", story.config, story.clock)
+    invariants.hold("I8", found.whole or bool(facts.damage), f"a backup that is not whole: {found}")
+    if story.strict:
+        inside = Below(repository, "one/engine")
+        held = Engine.open(inside, story.config, story.clock, read_only=True)
+        invariants.check_open(held, story.truth, "in a backup")
+        held.close()
+
+
 def _expire(story: Story) -> None:
     story.expire("default", 50 * DAY_NS)
 
@@ -155,6 +173,7 @@ STEPS: tuple[Step, ...] = (
     _compact,
     _import,
     _acknowledged,
+    _backup,
     Story.reopen,
     _rebind_unseen,
     Story.flush,
@@ -170,6 +189,7 @@ STEPS: tuple[Step, ...] = (
     _acknowledged,
     _finish_erasures,
     _unacknowledged,
+    _backup,
     Story.reopen,
     _acknowledged,
     Story.flush,

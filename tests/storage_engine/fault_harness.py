@@ -1,6 +1,7 @@
 """One call of a whole story fails, or all from there on, or the disk is full for a while."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import crash_steps
 import invariants
@@ -20,6 +21,26 @@ WRITES = frozenset(
 )
 READS = frozenset(("read", "open"))
 NEVER = 1 << 62
+
+
+@dataclass
+class FailsAt:
+    """A fault of the numbered call of some kinds, once, or of all from there on."""
+
+    number: int
+    code: int
+    calls: Collection[str]
+    once: bool = True
+    seen: int = 0
+
+    def __call__(self, what: str, _path: str) -> int | None:
+        """Fail or not."""
+        if what not in self.calls:
+            return None
+        self.seen += 1
+        number = self.seen - 1
+        fails = number == self.number if self.once else number >= self.number
+        return self.code if fails else None
 
 
 def count_calls(steps: Sequence[crash_steps.Step], calls: Collection[str]) -> int:
@@ -49,14 +70,7 @@ def fail_call(
     any more, and the store is opened anew. At the end the power goes.
     """
     fs = RecordingFileSystem()
-    seen = [-1]
-
-    def fault(what: str, _path: str) -> int | None:
-        seen[0] += what in calls
-        over = seen[0] >= number if not once else seen[0] == number
-        return code if over and what in calls else None
-
-    fs.fault = fault
+    fs.fault = FailsAt(number, code, calls, once=once)
     what = f"call {number} of {sorted(calls)} fails with {code}, once: {once}"
     story = Story(fs, lambda: fs.position, strict=False)
     refused = _go(story, steps, what)
@@ -190,4 +204,4 @@ def fill_up(steps: Sequence[crash_steps.Step], at: int, length: int) -> tuple[in
 
 
 Fault = Callable[[str, str], int | None]
-__all__ = ["NEVER", "READS", "WRITES", "Engine", "fail_every_call", "fill_up"]
+__all__ = ["NEVER", "READS", "WRITES", "Engine", "FailsAt", "fail_every_call", "fill_up"]

@@ -9,11 +9,9 @@ import pytest
 
 from storage_engine.backup import remove_backup
 from storage_engine.backup_facts import decode_facts, encode_facts, list_backups, read_facts
-from storage_engine.backup_verify import verify_backup
 from storage_engine.engine import Engine
 from storage_engine.errors import (
     CorruptData,
-    DiskError,
     EngineClosed,
     InvalidArgument,
     StoreLocked,
@@ -21,20 +19,10 @@ from storage_engine.errors import (
 )
 from storage_engine.filesystem import RealFileSystem
 from storage_engine.recording_tree import RecordingTree
-from storage_engine.subtree import Below
 from storage_engine.testing import SetClock
 
 sys.path.insert(0, str(Path(__file__).parent))
-from backup_story import CONFIG, Story, compact, told
-
-
-def open_backup(repository, name):
-    fs = Below(repository, f"{name}/engine")
-    return Engine.open(fs, CONFIG, SetClock(), read_only=True)
-
-
-def check(repository, name):
-    return verify_backup(repository, name, CONFIG, SetClock())
+from backup_story import CONFIG, Story, check, compact, open_backup, told
 
 
 @pytest.fixture
@@ -238,33 +226,6 @@ def test_a_given_up_backup_leaves_nothing(story):
             story.engine.backup(repository, "again", pace=pace)
         assert ["whole"] == [n for n in repository.list(".") if n != "lock"]
     assert story.engine.backup(repository, "again").lsn == story.engine.durable_lsn
-
-
-@pytest.mark.parametrize("operation", ["write", "sync", "create", "rename", "sync directory"])
-def test_a_repository_that_refuses(story, operation):
-    """At whatever call: an error, the store goes on, the next backup is whole."""
-    repository = RecordingTree()
-    number = -1
-    while True:
-        number += 1
-        left = iter(range(number))
-
-        def fault(what, path, left=left):
-            refuses = what == operation and next(left, None) is None
-            return errno.ENOSPC if refuses else None
-
-        repository.fault = fault
-        try:
-            story.engine.backup(repository, f"n{number}")
-        except DiskError:
-            repository.fault = None
-            assert "n" not in [name[:1] for name in repository.list(".") if "." not in name]
-            continue
-        break
-    assert number > 0
-    repository.fault = None
-    assert check(repository, f"n{number}").whole
-    assert story.append()
 
 
 def test_names_and_locks(story):
