@@ -125,12 +125,13 @@ def spool_run(port: int, count: int, values: int = 1) -> float:
         connector = MqttConnector("bench", settings(port, values), clock)
         sink = SourceSink("bench", "bench", intake, clock)
         collecting = asyncio.create_task(_collect(connector, sink))
-        while not connector.status.received:  # noqa: ASYNC110 - a counter tells nobody
+        status = connector.status
+        while not status.received:  # noqa: ASYNC110 - a counter tells nobody
             await asyncio.sleep(0.001)
         start = time.perf_counter()
-        while connector.status.received < count * values and not collecting.done():  # noqa: ASYNC110
+        while status.received < count * values and not collecting.done():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert connector.status.received >= count * values, "every message became samples"
+        assert status.received >= count * values, "every message became samples"
         intake.close()
         await cutting  # everything that was taken is synced
         seconds = time.perf_counter() - start
