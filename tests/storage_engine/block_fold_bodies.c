@@ -2,8 +2,8 @@
  *
  * A block is allocated to the byte. A whole one gives the states of its rows one by one, with and
  * without summaries; any other an error or an answer. A line per block tells every answer's bits:
- * the kernel that HISTORIAN_KERNELS names must print what the others do. With an argument all
- * blocks are spoiled, at many more places.
+ * the kernel that HISTORIAN_KERNELS names must print what the others do. Asked for `more`, all
+ * blocks are spoiled, at more places.
  */
 #include "plans.h"
 #include "targets.h"
@@ -13,7 +13,7 @@
 #include "fold_rows_made.h"
 
 enum { ROWS_MAX = 2 * LH_VECTOR + 77, WINDOWS = 9, FORMS = 3 };
-enum { DENSE = 150, PLACES = 12, MORE = 400 };
+enum { DENSE = 150, PLACES = 12, MORE = 60 };
 
 static const int stop = 0;
 static int fill, more;
