@@ -77,11 +77,12 @@ LH_TARGET static int LH_LANE(lh_lane_spans)(
     int64_t falls = 0;
     uint64_t wide = 0, far = 0;
     for (int64_t i = 0; i + 1 < n; i++) {
-        const int64_t d = time[i + 1] - time[i], u = d - period;
-        falls |= d;
-        wide |= ((uint64_t)u + (UINT64_C(1) << 23)) >> 24;
-        far |= ((uint64_t)u + (UINT64_C(1) << 43)) >> 44;
-        const int64_t bits = u + magic;
+        /* Unsigned: times of a damaged block may lie further apart than an int64 says. */
+        const uint64_t d = (uint64_t)time[i + 1] - (uint64_t)time[i], u = d - (uint64_t)period;
+        falls |= (int64_t)d;
+        wide |= (u + (UINT64_C(1) << 23)) >> 24;
+        far |= (u + (UINT64_C(1) << 43)) >> 44;
+        const uint64_t bits = u + (uint64_t)magic;
         double x;
         memcpy(&x, &bits, 8);
         span[i] = x - number;

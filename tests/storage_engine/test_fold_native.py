@@ -1,7 +1,6 @@
 """Exact folds as bare C under sanitizers, of rows and of packed blocks, on every kernel."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,17 +16,13 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-# Times that fall, as damage leaves them, wrap around before they are refused.
-WRAPS = r"\S*fold_lanes\.h:\d+:\d+: runtime error: signed integer overflow: .* 'long int'\n"
-
-
-def compiled(name, folder, *more):
+def compiled(name, folder):
     """A driver, compiled as the rooms are: no contraction."""
     out = folder / name
     flags = ["-std=c11", "-D_GNU_SOURCE", "-g1", "-O1", "-Wall", "-Wextra", "-Wno-unused-function"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off"]
     less = "-fno-sanitize=alignment,null,object-size,pointer-overflow"  # unaligned ones are meant
-    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, *more, HEADERS]
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, less, HEADERS]
     subprocess.run([*compiler, str(HERE / f"{name}.c"), "-o", str(out), "-lm"], check=True)
     return str(out)
 
@@ -47,8 +42,7 @@ def program(tmp_path_factory):
 @pytest.fixture(scope="module")
 def block_program(tmp_path_factory):
     """Packed blocks."""
-    more = "-fsanitize-recover=signed-integer-overflow"
-    return compiled("block_fold_bodies", tmp_path_factory.mktemp("native"), more)
+    return compiled("block_fold_bodies", tmp_path_factory.mktemp("native"))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -66,7 +60,7 @@ def test_no_fold_of_a_block_steps_out_of_bounds_and_kernels_agree(block_program,
     runs = {kernel: run_on(kernel, block_program, amount) for kernel in KERNELS}
 
     for kernel, run in runs.items():
-        assert re.sub(WRAPS, "", run.stderr) == "", kernel
+        assert run.stderr == "", kernel
         assert run.returncode == 0, (kernel, run.stdout[-300:])
     told = {kernel: run.stdout.splitlines() for kernel, run in runs.items()}
     assert len(told["scalar"]) > 500

@@ -1,6 +1,5 @@
 """The configuration of ``make run`` on free ports and in a folder of its own."""
 
-import os
 from pathlib import Path
 
 from historian.testing import ServerProcess, free_port
@@ -45,12 +44,3 @@ def processes_of_session(session: int) -> list[str]:
         except (OSError, IndexError):
             continue
     return found
-
-
-def page_browser_path() -> str:
-    """Chromium of the distribution."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        for folder in os.environ.get("PATH", "").split(":"):
-            if (path := Path(folder) / name).exists():
-                return str(path)
-    raise FileNotFoundError("cannot test the pages: no chromium on PATH, want the package chromium")
