@@ -184,11 +184,14 @@ class Store:
         asked = (start_ns, step_ns, count)
         found = self.engine.fold_brief([self.ids[tag] for tag in tags], asked)
         assert not found.damage, "a read was not whole"
-        held = np.flatnonzero(found.good > 0)
-        tag = np.asarray(tags, np.int64)[held // count]
+        tag, start = np.repeat(np.asarray(tags, np.int64), count), found.edges[:-1]
+        start = start if len(tags) == 1 else np.tile(start, len(tags))
         columns = (found.floats("minimum"), found.floats("maximum"), found.mean)
-        low, high, mean = (column.reshape(-1)[held] for column in columns)
-        return Buckets(tag, start_ns + held % count * step_ns, low, high, mean)
+        everything = Buckets(tag, start, *(column.reshape(-1) for column in columns))
+        if found.good.all():
+            return everything
+        held = np.flatnonzero(found.good)
+        return Buckets(*(column[held] for column in everything))
 
     def scan(self) -> Buckets:
         """Minimum, maximum, mean of each tag, every value decoded for it."""
