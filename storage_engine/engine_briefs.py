@@ -108,7 +108,7 @@ class BriefSide(ArraySide):
         return BriefColumns(out.edges, out.types, out.counts, out.cells, out.sums, found.damage)
 
     def _moment(self, series_ids: Sequence[int]) -> _Moment:
-        ids = np.asarray(series_ids, np.int64)
+        busy = np.zeros(len(series_ids), np.bool_)
         with self._lock:
             self._check_open("read")
             known = self._state.streams.by_id
@@ -117,11 +117,13 @@ class BriefSide(ArraySide):
                 if info.kind is not SlotKind.SERIES:
                     self._view(info.id, SlotKind.SERIES)  # says so
             self._drain()
-            busy = np.zeros(len(ids), np.bool_)
-            for head in (*(frozen.head for frozen in self._state.frozen), self._state.front):
-                if not head.empty:
-                    busy |= head.holds(ids)
+            every = (*(frozen.head for frozen in self._state.frozen), self._state.front)
+            heads = [head for head in every if not head.empty]
             stones = self._state.tombstones
+            if not heads and not stones:
+                return _Moment(infos, self._state.segments, busy, {})
+            for head in heads:
+                busy |= head.holds(np.asarray(series_ids, np.int64))
             if stones:
                 busy |= np.array([bool(stones.of(info.id)) for info in infos], np.bool_)
             views = {k: self._state.view(infos[k]) for k in np.flatnonzero(busy).tolist()}

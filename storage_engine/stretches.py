@@ -18,6 +18,8 @@ from storage_engine.segment.layout import SegmentInfo
 from storage_engine.segment.live import SegmentSet
 from storage_engine.state import View
 
+_FEW = 8  # segments
+
 Interval = tuple[int, int]
 # Positions of runs in a slice of some that must be in memory.
 Wanted = Callable[[RunArray, int, int], Sequence[int]]
@@ -210,11 +212,13 @@ class Touched:
 
     def of(self, segments: SegmentSet, start_ns: int, end_ns: int) -> list[SegmentInfo]:
         """Segments with a row in start <= time < end, perhaps; ascending by first time."""
+        infos = segments.infos
+        if len(infos) <= _FEW:  # arrays would take longer
+            return [info for info in infos if info.first < end_ns and info.last >= start_ns]
         known = self._known
         if known is None or known[0] is not segments.ids:
-            infos = segments.infos
             first = np.fromiter((info.first for info in infos), np.int64, len(infos))
             last = np.fromiter((info.last for info in infos), np.int64, len(infos))
             self._known = known = (segments.ids, first, last)
         mask: BoolArray = (known[1] < end_ns) & (known[2] >= start_ns)
-        return [segments.infos[place] for place in np.flatnonzero(mask).tolist()]
+        return [infos[place] for place in np.flatnonzero(mask).tolist()]
