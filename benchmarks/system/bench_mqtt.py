@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiomqtt
@@ -18,6 +19,7 @@ from connectors.connector import SourceUnavailable
 from connectors.mqtt.config import MqttConfig, read_config
 from connectors.mqtt.connector import MqttConnector
 from connectors.mqtt.session import connected
+from connectors.sink import Link
 from historian.clock import SystemClock
 from historian.collector.intake import Intake
 from historian.collector.source_sink import SourceSink
@@ -113,8 +115,13 @@ def paho_run(port: int, count: int) -> float:
     return count / (ended - start)
 
 
-def spool_run(port: int, count: int, values: int = 1) -> float:
-    """Messages a second, mapped from JSON and durable in the spool before they are acknowledged."""
+def spool_run(
+    port: int, count: int, values: int = 1, begin: Callable[[], None] | None = None
+) -> float:
+    """Messages a second, mapped from JSON and durable in the spool before they are acknowledged.
+
+    Counted from ``begin``, which starts the sending once we are connected, or the first message.
+    """
     home = Path(tempfile.mkdtemp(prefix="bench-"))
 
     async def play() -> float:
@@ -126,9 +133,11 @@ def spool_run(port: int, count: int, values: int = 1) -> float:
         sink = SourceSink("bench", "bench", intake, clock)
         collecting = asyncio.create_task(_collect(connector, sink))
         status = connector.status
-        while not status.received:  # noqa: ASYNC110 - a counter tells nobody
+        while not (status.link is Link.CONNECTED if begin else status.received):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         start = time.perf_counter()
+        if begin is not None:
+            begin()
         while status.received < count * values and not collecting.done():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert status.received >= count * values, "every message became samples"
@@ -175,8 +184,8 @@ def broker_run(count: int, values: int) -> float:
     broker = subprocess.Popen(["taskset", "-c", "0", *command], stderr=subprocess.DEVNULL)
     try:
         asyncio.run(_begin_session(port))
-        with publisher(port, count, values, 0):
-            return spool_run(port, count, values) * values
+        with publisher(port, count, values, 0) as begin:
+            return spool_run(port, count, values, begin) * values
     finally:
         broker.kill()
         broker.wait()

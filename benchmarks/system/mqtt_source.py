@@ -6,7 +6,7 @@ after all are acknowledged.
 
 import multiprocessing
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
@@ -81,26 +81,31 @@ def _packets(data: bytes) -> tuple[int, bytes]:
 
 
 @contextmanager
-def publisher(port: int, count: int, values: int, core: int) -> Iterator[None]:
-    """Send ``count`` messages of so many values to a broker from a process of its own."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=_publish, args=(port, count, values, core), daemon=True
+def publisher(port: int, count: int, values: int, core: int) -> Iterator[Callable[[], None]]:
+    """Have a process ready to send ``count`` messages of so many values; gives what starts it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=_publish, args=(theirs, port, count, values, core), daemon=True
     )
     process.start()
     try:
-        yield
+        ours.recv()
+        yield lambda: ours.send(None)
     finally:
         process.kill()
         process.join()
 
 
-def _publish(port: int, count: int, values: int, core: int) -> None:
+def _publish(told: Connection, port: int, count: int, values: int, core: int) -> None:
     harness.pin({core})
+    chunks = [_chunk(k, False, values) for k in range(0, min(count, 60_000), _CHUNK)]
+    told.send(None)
+    told.recv()
     with socket.create_connection(("127.0.0.1", port)) as broker:
         broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         broker.sendall(b"\x10\x11\0\4MQTT\4\2\0\0\0\5bench")
         assert broker.recv(4) == b"\x20\2\0\0", "the broker takes us"
-        chunks = [_chunk(k, False, values) for k in range(0, min(count, 60_000), _CHUNK)]
         sent = acked = 0
         rest = b""
         while acked < count:
