@@ -128,7 +128,7 @@ class IngestLog:
         Overloaded
             If ``ingest.in_flight_bytes_max`` would be passed.
         NotReady
-            If there is no engine now.
+            If there is no engine now, or it stopped meanwhile.
         """
         appending = self.appending
         if self.in_flight_bytes and (
@@ -145,6 +145,9 @@ class IngestLog:
         except (EngineClosed, DiskError, NotReady) as error:
             if appending is self._appending and appending.engine.failed:
                 self.on_failure(str(error))
+            if isinstance(error, EngineClosed):  # another writer met the failure first
+                why = "cannot store now: the store stopped, send the same again"
+                raise NotReady(why, where="engine") from error
             raise
         finally:
             self.in_flight_bytes -= size_bytes
