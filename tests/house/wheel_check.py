@@ -49,7 +49,7 @@ def main() -> None:
         wheel = build(room / "dist")
         venv.create(room / "env", with_pip=True)
         python = str(room / "env/bin/python")
-        tools = ["pytest", "pytest-timeout", "hypothesis", "pyarrow"]
+        tools = ["pytest", "pytest-timeout", "hypothesis", "pyarrow", "playwright"]
         quiet = ["-q", "--disable-pip-version-check"]
         run(python, "-m", "pip", "install", *quiet, str(wheel), *tools, cwd=room)
         shutil.copytree(
