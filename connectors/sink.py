@@ -58,6 +58,21 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Time for which a source had something to say and we do not have it.
+
+    ``address`` is empty where the whole source is meant; ``count`` is None where nobody knows how
+    many values are gone.
+    """
+
+    start_ns: int
+    end_ns: int
+    reason: str
+    address: str = ""
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof that a batch is in the spool: the frame that carries it."""
 
@@ -86,4 +101,8 @@ class Sink(Protocol):
 
     async def reject(self, rejects: tuple[Reject, ...]) -> None:
         """Report what could not be mapped; quarantined and counted, durable like a batch."""
+        ...
+
+    async def gap(self, gaps: tuple[Gap, ...]) -> None:
+        """Name losses at the source, durable like a batch."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from connectors.connector import SinkFull
-from connectors.sink import Receipt, Reject, SourceItem, SourceState
+from connectors.sink import Gap, Receipt, Reject, SourceItem, SourceState
 from storage_engine.sample import EventBatch, SampleBatch
 
 Row = tuple[str, int, int, object]
@@ -31,6 +31,7 @@ class RecordingSink:
         self.states: list[SourceState] = []
         self.items: list[SourceItem] = []
         self.rejects: list[Reject] = []
+        self.gaps: list[Gap] = []
         self.refuse = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -63,6 +64,12 @@ class RecordingSink:
         """Keep rejects."""
         await self.gate.wait()
         self.rejects.extend(rejects)
+        self._notify()
+
+    async def gap(self, gaps: tuple[Gap, ...]) -> None:
+        """Keep gaps."""
+        await self.gate.wait()
+        self.gaps.extend(gaps)
         self._notify()
 
     @property
@@ -108,6 +115,10 @@ class RecordingSink:
     async def wait_for_rejects(self, count: int) -> None:
         """Return when at least so many rejects came."""
         await self._until(lambda: len(self.rejects) >= count)
+
+    async def wait_for_gaps(self, count: int) -> None:
+        """Return when at least so many gaps were named."""
+        await self._until(lambda: len(self.gaps) >= count)
 
     async def wait_for_state(self, link: object, count: int = 1) -> None:
         """Return when a link state came at least so many times."""

@@ -3,7 +3,7 @@
 import json
 
 from connectors.connector import Clock
-from connectors.sink import Receipt, Reject, SourceItem, SourceState
+from connectors.sink import Gap, Receipt, Reject, SourceItem, SourceState
 from historian.collector.frames import Part
 from historian.collector.intake import Intake
 from historian.errors import RequestInvalid
@@ -13,7 +13,7 @@ from storage_engine.frame import Notice
 from storage_engine.sample import EventBatch, SampleBatch
 
 _PAYLOAD_BYTES_MAX = 4_096
-_REJECTS_PER_PART = 256
+_NOTICES_PER_PART = 256
 _ITEMS_PER_NOTICE = 256
 
 
@@ -78,12 +78,32 @@ class SourceSink:
         """Return when what could not be mapped is durable in the spool, as notices."""
         await self._reject(rejects)
 
+    async def gap(self, gaps: tuple[Gap, ...]) -> None:
+        """Return when the named losses are durable in the spool, as notices."""
+        await self._notices(tuple(map(self._gap, gaps)))
+
     async def _reject(self, rejects: tuple[Reject, ...]) -> Receipt:
+        return await self._notices(tuple(map(self._notice, rejects)))
+
+    async def _notices(self, notices: tuple[Notice, ...]) -> Receipt:
         receipt = Receipt(0, 0)
-        for start in range(0, len(rejects), _REJECTS_PER_PART):
-            notices = tuple(map(self._notice, rejects[start : start + _REJECTS_PER_PART]))
-            receipt = await self._intake.put(Part(self._source, notices=notices))
+        for start in range(0, len(notices), _NOTICES_PER_PART):
+            part = Part(self._source, notices=notices[start : start + _NOTICES_PER_PART])
+            receipt = await self._intake.put(part)
         return receipt
+
+    def _gap(self, gap: Gap) -> Notice:
+        facts: dict[str, object] = {
+            "collector": self._collector,
+            "source": self._source,
+            "address": gap.address,
+            "start_ns": gap.start_ns,
+            "end_ns": gap.end_ns,
+            "reason": gap.reason,
+        }
+        if gap.count is not None:
+            facts["count"] = gap.count
+        return Notice("gap", facts)
 
     def _notice(self, reject: Reject) -> Notice:
         payload = reject.payload[:_PAYLOAD_BYTES_MAX].decode("utf-8", "backslashreplace")

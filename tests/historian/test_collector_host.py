@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from connectors.connector import ConfigError, ConnectorStatus, SourceUnavailable
-from connectors.sink import Link, Reject, SourceItem, SourceState
+from connectors.sink import Gap, Link, Reject, SourceItem, SourceState
 from historian.clock import SystemClock
 from historian.collector.host import Collector
 from historian.collector.supervisor import Child, Supervisor
@@ -142,6 +142,7 @@ def test_everything_a_sink_takes_reaches_the_server(tmp_path):
         await sink.state(SourceState(Link.CONNECTED, "here", 5))
         await sink.describe((SourceItem("x", "Temperature", eng_unit="Cel"),))
         await sink.reject((Reject("topic", "no JSON", b"\xff{", 9),))
+        await sink.gap((Gap(10, 20, "the queue overflowed", "x", 3), Gap(30, 40, "link lost")))
         receipt = await sink.put(samples([float(n) for n in range(250)]))
         await sink.stored(receipt)
         await sink.put(reads(columns, [register, meter]))
@@ -157,6 +158,11 @@ def test_everything_a_sink_takes_reaches_the_server(tmp_path):
     assert notices(far, "metadata")[0]["items"] == [
         {"address": "x", "name": "Temperature", "eng_unit": "Cel"}
     ]
+    overflow, link = notices(far, "gap")
+    assert ("x", 10, 20, 3) == tuple(
+        overflow[k] for k in ("address", "start_ns", "end_ns", "count")
+    )
+    assert ("", "link lost", False) == (link["address"], link["reason"], "count" in link)
     topic, shoe, wrong = notices(far, "reject")
     assert (topic["address"], topic["payload"], topic["time_ns"]) == ("topic", "\\xff{", 9)
     assert "shoe" in shoe["reason"]
