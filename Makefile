@@ -92,4 +92,4 @@ $(VENV)/.tested-with: $(VENV)/.built
 clean:
 	rm -rf build dist *.egg-info $(VENV) $(VENV)-bench
 	find $(PACKAGES) -name '*.so' -delete
-	find storage_engine -name '*.c' -delete
+	find $(PACKAGES) -name '*.c' -delete

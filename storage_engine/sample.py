@@ -111,7 +111,8 @@ class SampleBatch:
     Attributes
     ----------
     addresses : tuple of str
-        Distinct source addresses (node ids, topics with paths).
+        Distinct source addresses (node ids, topics with paths); rows may use some only. Who passes
+        the same tuple again, batch after batch, saves its look-up.
     address_index : int32, shape (n,)
         Row -> position in ``addresses``.
     timestamp_ns : int64, shape (n,)

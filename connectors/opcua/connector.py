@@ -15,9 +15,10 @@ from typing import Any
 from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.opcua.config import OpcUaConfig, read_config
-from connectors.opcua.items import ChangeRows, Item, Registry
+from connectors.opcua.items import Item, Registry
 from connectors.opcua.notification import Notification
 from connectors.opcua.pump import Pump
+from connectors.opcua.rows import ChangeRows
 from connectors.opcua.session import Session, SubscriptionLost
 from connectors.opcua.types import TypeTable
 from connectors.sink import Link, Reject, Sink, SourceItem, SourceState
@@ -125,7 +126,7 @@ class OpcUaConnector:
         for address in addresses:
             self._registry.add(address)
         new = self._registry.items[known:]
-        await TypeTable(session.nodes).fill(new)
+        await TypeTable(session.nodes, self._registry).fill(new)
         await self._describe(sink, session, new)
 
     async def _describe(self, sink: Sink, session: Session, items: list[Item]) -> None:
@@ -248,7 +249,7 @@ class OpcUaConnector:
             if status == _BAD_TIMEOUT:
                 raise SubscriptionLost("the server ended our subscription: got BadTimeout")
             self._surveyed_s = 0.0  # asks for a look at every node
-        self._rows.add(message.changes, received_ns)
+        self._rows.add(message, received_ns)
         taken.append((message.subscription, message.sequence))
 
     async def _put(self, sink: Sink) -> None:

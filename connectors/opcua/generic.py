@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from connectors.opcua.notification import Change, Notification
+from connectors.opcua.notification import Change, Notification, changes_of
 from storage_engine.sample import ValueType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,15 +33,23 @@ def notification_of(subscription: int, message: Any) -> Notification:
         Only attributes of the specification's structure are used.
     """
     parts = message.NotificationData or ()
-    found = Notification(int(subscription), int(message.SequenceNumber), data=bool(parts))
+    changes: list[Change] = []
+    statuses: list[int] = []
     for part in parts:
         if hasattr(part, "MonitoredItems"):
-            found.changes += [
-                _change(each.ClientHandle, each.Value) for each in part.MonitoredItems
+            changes += [
+                _change(each.ClientHandle, each.Value) for each in part.MonitoredItems or ()
             ]
         elif hasattr(part, "Status"):
-            found.status_changes.append(int(part.Status.value))
-    return found
+            statuses.append(int(part.Status.value))
+    return Notification(
+        int(subscription),
+        int(message.SequenceNumber),
+        bool(parts),
+        changes_of([change for change in changes if not change.problem]),
+        [change for change in changes if change.problem],
+        statuses,
+    )
 
 
 def _change(handle: int, value: Any) -> Change:

@@ -1,7 +1,7 @@
 """Which value type a node declares: says in which series a value that is null belongs."""
 
 from connectors.opcua.address_space import AddressSpace
-from connectors.opcua.items import Item
+from connectors.opcua.items import Item, Registry
 from storage_engine.sample import ValueType
 
 _DEPTH_MAX = 16
@@ -28,8 +28,9 @@ _BUILT_IN = {
 class TypeTable:
     """Declared types of nodes, subtypes resolved once."""
 
-    def __init__(self, nodes: AddressSpace) -> None:
+    def __init__(self, nodes: AddressSpace, registry: Registry) -> None:
         self._nodes = nodes
+        self._registry = registry
         self._known: dict[str, ValueType | None] = dict(_BUILT_IN)
 
     async def fill(self, items: list[Item]) -> None:
@@ -37,7 +38,8 @@ class TypeTable:
         declared = await self._nodes.read([item.address for item in items], "DataType")
         for item, node_id in zip(items, declared, strict=True):
             if node_id is not None:
-                item.type = await self._resolve(self._nodes.address_of(node_id))
+                type_ = await self._resolve(self._nodes.address_of(node_id))
+                self._registry.declare(item, type_)
 
     async def _resolve(self, address: str) -> ValueType | None:
         path: list[str] = []

@@ -26,8 +26,9 @@ from storage_engine.sample import (
     ValueType,
 )
 
-_SeriesKey = tuple[str, str, ValueType]
+_SeriesKey = tuple[str, ValueType]
 _EventKey = tuple[str, str, tuple[Column, ...]]
+_UNDECLARED = 0xFFFF_FFFF
 _ROW_BYTES = 16  # time, slot, quality
 _TEXT_BYTES = 8
 
@@ -67,6 +68,17 @@ class _Samples:
     batches: list[SampleBatch] = field(default_factory=list)
 
 
+class _Table:
+    """Slots of a batch's addresses, kept for the next batch that has the same tuple."""
+
+    __slots__ = ("addresses", "slots")
+
+    def __init__(self, addresses: tuple[str, ...], known: dict[str, int]) -> None:
+        self.addresses = addresses
+        found = (known.get(address, _UNDECLARED) for address in addresses)
+        self.slots = np.fromiter(found, dtype=np.uint32, count=len(addresses))
+
+
 class FrameBuilder:
     """Builds one frame after the other; a frame counts once ``committed`` is called.
 
@@ -85,7 +97,8 @@ class FrameBuilder:
         """Begin an epoch: nothing is declared, sequence starts at 1."""
         self._identity = identity
         self.sequence = 1
-        self._series: dict[_SeriesKey, int] = {}
+        self._series: dict[_SeriesKey, dict[str, int]] = {}
+        self._tables: dict[_SeriesKey, _Table] = {}
         self._events: dict[_EventKey, int] = {}
         self._undeclared: list[Declaration] = []
         self._slots = 0
@@ -153,23 +166,31 @@ class FrameBuilder:
         """Forget what a frame declares that was not committed."""
         for one in self._undeclared:
             if one.kind is SlotKind.SERIES:
-                del self._series[one.source, one.address, one.columns[0].type]
+                key = one.source, one.columns[0].type
+                del self._series[key][one.address]
+                self._tables.pop(key, None)  # it holds the slot
             else:
                 del self._events[one.source, one.address, one.columns]
         self._slots -= len(self._undeclared)
         self._undeclared = []
 
     def _sample_slots(self, source: str, batch: SampleBatch) -> UInt32Array:
-        type_ = batch.value.type
-        slots = np.empty(len(batch.addresses), dtype=np.uint32)
-        for position, address in enumerate(batch.addresses):
-            slot = self._series.get((source, address, type_))
-            if slot is None:
-                columns = (Column("value", type_),)
-                slot = self._declare(SlotKind.SERIES, source, address, columns)
-                self._series[source, address, type_] = slot
-            slots[position] = slot
-        return slots[batch.address_index]
+        key = source, batch.value.type
+        known = self._series.setdefault(key, {})
+        table = self._tables.get(key)
+        if table is None or table.addresses is not batch.addresses:
+            table = self._tables[key] = _Table(batch.addresses, known)
+        slots: UInt32Array = table.slots[batch.address_index]
+        new = slots == _UNDECLARED
+        if new.any():
+            columns = (Column("value", batch.value.type),)
+            for position in np.unique(batch.address_index[new]).tolist():
+                address = batch.addresses[position]
+                if address not in known:
+                    known[address] = self._declare(SlotKind.SERIES, source, address, columns)
+                table.slots[position] = known[address]
+            slots = table.slots[batch.address_index]
+        return slots
 
     def _event_slot(self, source: str, batch: EventBatch) -> int:
         key = (source, batch.kind, batch.columns)
@@ -216,11 +237,9 @@ def sliced(batch: SampleBatch | EventBatch, rows_max: int) -> list[SampleBatch |
 
 def _slice(batch: SampleBatch | EventBatch, part: slice) -> SampleBatch | EventBatch:
     if isinstance(batch, SampleBatch):
-        # Only addresses that have rows here: a frame declares all that its batches name.
-        used, index = np.unique(batch.address_index[part], return_inverse=True)
         return SampleBatch(
-            tuple(batch.addresses[k] for k in used.tolist()),
-            index.astype(np.int32),
+            batch.addresses,  # whole: slots are looked up once for all pieces
+            batch.address_index[part],
             batch.timestamp_ns[part],
             batch.quality[part],
             _column_slice(batch.value, part),

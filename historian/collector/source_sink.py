@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from connectors.connector import Clock
 from connectors.sink import Gap, Receipt, Reject, SourceItem, SourceState
 from historian.collector.frames import Part
@@ -50,8 +52,7 @@ class SourceSink:
         try:
             return await self._intake.put(Part(self._source, batch))
         except (InvalidArgument, LimitExceeded) as error:
-            address = batch.kind if isinstance(batch, EventBatch) else ", ".join(batch.addresses)
-            return await self._reject((Reject(address[:200], str(error)),))
+            return await self._reject((Reject(_named(batch)[:200], str(error)),))
 
     async def stored(self, receipt: Receipt) -> None:
         """Return when the server has the frame of this receipt."""
@@ -123,6 +124,13 @@ class SourceSink:
             "source": self._source,
             "time_ns": self._clock.now_ns(),
         }
+
+
+def _named(batch: SampleBatch | EventBatch) -> str:
+    if isinstance(batch, EventBatch):
+        return batch.kind
+    used = np.unique(batch.address_index).tolist()
+    return ", ".join(batch.addresses[position] for position in used)
 
 
 def _described(item: SourceItem) -> dict[str, object]:

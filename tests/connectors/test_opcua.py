@@ -76,7 +76,7 @@ def test_types_status_times_and_states_arrive_as_written():
         address: batch.value.type
         for batch in sink.batches
         if isinstance(batch, SampleBatch)
-        for address in batch.addresses
+        for address in {batch.addresses[index] for index in batch.address_index.tolist()}
     }
     assert {
         plant.address("position"): ValueType.FLOAT64,

@@ -1,7 +1,12 @@
-"""opcua/notification.py: our decoder says what asyncua says, and leaves aside what is not plain."""
+"""opcua/: the decoder says what asyncua and the reference say, leaves aside what is not plain."""
 
+import os
+import struct
+import subprocess
+import sys
 import uuid
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from asyncua import ua
@@ -10,9 +15,15 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import opcua_reference as reference
+
+from connectors import kernels
 from connectors.opcua.generic import notification_of
-from connectors.opcua.items import ChangeRows, Registry
-from connectors.opcua.notification import Change, Unusual, decode_publish, ticks_to_ns
+from connectors.opcua.items import Registry
+from connectors.opcua.notification import Unusual, decode_publish
+from connectors.opcua.rows import ChangeRows
 from storage_engine.sample import ValueType
 
 T = ua.VariantType
@@ -80,25 +91,49 @@ def response(values, statuses=(), acknowledged=()):
     return struct_to_binary(answer)
 
 
+def item(mask, rest=b"", handle=0):
+    return struct.pack("<IB", handle, mask) + rest
+
+
+def plain(*items, kind=811, tail=b"\xff\xff\xff\xff"):
+    """A message around items of our own making."""
+    data = struct.pack("<i", len(items)) + b"".join(items) + tail
+    head = b"\x01\x00\x3d\x03" + bytes(17) + struct.pack("<i", -1) + bytes(3)
+    head += struct.pack("<IiBIqi", 77, -1, 0, 9, 0, 1)
+    return head + struct.pack("<BBHBi", 1, 0, kind, 1, len(data)) + data + b"\xff" * 8
+
+
 @settings(deadline=None)
 @given(st.lists(VALUES, max_size=5), st.lists(st.sampled_from([0, 0x800A0000]), max_size=2))
 def test_both_decoders_agree(values, statuses):
     """The general decoder of the library is the reference."""
     body = response(values, statuses, acknowledged=[0, 0x80790000])
-    reference = struct_from_binary(ua.PublishResponse, Buffer(body))
+    library = struct_from_binary(ua.PublishResponse, Buffer(body))
 
-    expected = notification_of(77, reference.Parameters.NotificationMessage)
+    expected = notification_of(77, library.Parameters.NotificationMessage)
+    found = decode_publish(body)
 
-    assert expected == decode_publish(body)
+    assert (77, 9, bool(values or statuses)) == (found.subscription, found.sequence, found.data)
+    assert (expected.sequence, expected.data) == (found.sequence, found.data)
+    assert list(statuses) == expected.status_changes == found.status_changes
+    assert reference.rows_of(expected.changes) == reference.rows_of(found.changes)
 
 
-def test_times_keep_their_hundred_nanoseconds():
-    """The library's datetime would lose the last digit."""
-    assert (
-        ticks_to_ns(116_444_736_000_000_000 + 16_000_000_000_000_001) == 1_600_000_000_000_000_100
+@given(
+    st.one_of(
+        st.integers(-(2**63), 2**63 - 1),
+        st.sampled_from((0, 1, 2**63 - 1)),
+        st.integers(-3, 3).map(lambda d: reference.EPOCH_TICKS + reference.INT64_MAX // 100 + d),
+        st.integers(-3, 3).map(lambda d: reference.EPOCH_TICKS - reference.INT64_MAX // 100 + d),
+        st.just(reference.EPOCH_TICKS + 16_000_000_000_000_001),
     )
-    assert ticks_to_ns(0) is None
-    assert ticks_to_ns(2**63 - 1) is None
+)
+def test_times_keep_their_hundred_nanoseconds(ticks):
+    """The library's datetime would lose the last digit; unset and absurd ones are none."""
+    (change,) = reference.rows_of(decode_publish(plain(item(4, struct.pack("<q", ticks)))).changes)
+
+    assert reference.ticks_to_ns(ticks) == change.source_ns
+    assert change.server_ns is None
 
 
 @pytest.mark.parametrize(
@@ -122,10 +157,11 @@ def test_what_is_no_scalar_goes_the_general_way_and_is_named(variant):
         registry.add(name)
     rows = ChangeRows(registry)
 
-    rows.add(notification_of(77, message).changes, 5)
+    rows.add(notification_of(77, message), 5)
 
     (batch,), (reject,) = rows.take()
-    assert batch.addresses == ("number",)
+    assert [1] == batch.address_index.tolist()
+    assert batch.addresses[1] == "number"
     assert reject.address == "array"
     assert "want a scalar" in reject.reason
 
@@ -143,66 +179,131 @@ def test_a_cut_message_is_left_aside(data):
     body = response(
         [ua.DataValue(ua.Variant("text", T.String)), ua.DataValue(ua.Variant(1, T.Int32))]
     )
-    cut = data.draw(st.integers(0, len(body) - 20))
+    cut = data.draw(st.integers(0, len(body) - 1))
 
     with pytest.raises(Unusual):
         decode_publish(body[:cut])
 
 
-def test_null_values_stay_in_the_series_of_their_item():
-    """A Bad sample without a value belongs to the numbers that it interrupts."""
-    registry = Registry()
-    declared, seen, unknown = (registry.add(name) for name in ("declared", "seen", "unknown"))
-    declared.type = ValueType.SYMBOL
-    rows = ChangeRows(registry)
-    rows.add([Change(seen.handle, ValueType.INT64, 3, 0, 1, None)], 9)
-    bad = 0x80310000
-    rows.add([Change(item.handle, None, None, bad, 2, None) for item in registry.items], 9)
-
-    batches, _ = rows.take()
-
-    found = {
-        (batch.addresses[index], batch.value.type)
-        for batch in batches
-        for index in batch.address_index.tolist()
-    }
-    assert {
-        ("declared", ValueType.SYMBOL),
-        ("seen", ValueType.INT64),
-        ("unknown", ValueType.FLOAT64),
-    } == found
-    assert unknown.type is None
-
-
-def test_source_time_first_then_server_time_then_receipt():
-    """The nearest clock to the process wins."""
-    registry = Registry()
-    registry.add("x")
-    rows = ChangeRows(registry)
-    for source_ns, server_ns in ((1, 2), (None, 2), (None, None)):
-        rows.add([Change(0, ValueType.INT64, 0, 0, source_ns, server_ns)], 3)
-
-    (batch,), _ = rows.take()
-
-    assert [1, 2, 3] == batch.timestamp_ns.tolist()
-
-
-def test_overflow_is_counted_and_kept_in_the_status():
-    """The server says that its queue dropped values: a named loss."""
-    registry = Registry()
-    registry.add("x")
-    rows = ChangeRows(registry)
-    rows.add([Change(0, ValueType.INT64, 0, 0x480, 1, None)], 3)
-
-    (batch,), _ = rows.take()
-
-    assert rows.overflows == 1
-    assert [0x480] == batch.quality.tolist()
-
-
 def test_a_guid_reads_like_one():
     """As everybody writes it."""
     value = uuid.UUID("12345678-1234-5678-1234-567812345678")
-    (change,) = decode_publish(response([ua.DataValue(ua.Variant(value, T.Guid))])).changes
+    found = decode_publish(response([ua.DataValue(ua.Variant(value, T.Guid))]))
 
+    (change,) = reference.rows_of(found.changes)
     assert str(value) == change.value
+
+
+def every_kind():
+    """A message with each encoding, each mask of a data value, statuses and empty diagnostics."""
+    text = struct.pack("<i", 5) + "grün".encode()
+    values = [
+        bytes((code,)) + b"\x81" * struct.calcsize(one[0]) for code, one in reference.FIXED.items()
+    ]
+    values += [b"\x0d" + struct.pack("<q", reference.EPOCH_TICKS + 7), b"\x0e" + bytes(range(16))]
+    values += [b"\x0c" + text, b"\x0f" + text, b"\x10" + text, b"\x0c" + b"\xff" * 4, b"\0"]
+    values += [b"\x15\x03" + text + text, b"\x15\x01" + text, b"\x15\x00"]
+    tick = struct.pack("<q", reference.EPOCH_TICKS + 16_000_000_000_000_001)
+    parts = {2: struct.pack("<I", 0x480), 4: tick, 16: b"\x11\x22", 8: tick, 32: b"\x33\x44"}
+    items = [item(1, value, handle) for handle, value in enumerate(values)]
+    for mask in range(64):
+        value = b"\x06\x05\x00\x00\x00" if mask & 1 else b""
+        rest = b"".join(each for bit, each in parts.items() if mask & bit)
+        items.append(item(mask, value + rest, mask))
+    return plain(*items, tail=struct.pack("<i", 3) + bytes(3))
+
+
+def agree(body):
+    """Whether the decoder says what the reference says, a refusal included; what it says."""
+    try:
+        subscription, sequence, data, changes, statuses = reference.decode(body)
+    except reference.BrokenError:
+        with pytest.raises(Unusual):
+            decode_publish(body)
+        return None
+    found = decode_publish(body)
+    assert (subscription, sequence, data) == (found.subscription, found.sequence, found.data)
+    assert statuses == found.status_changes
+    assert reference.alike(changes, reference.rows_of(found.changes))
+    return found
+
+
+def test_every_encoding_and_every_part_of_a_value_is_read():
+    """All masks of a data value, all scalar types: as the reference reads them."""
+    found = agree(every_kind())
+
+    assert len(found.changes) == 64 + len(reference.FIXED) + 10
+    assert {0, *ValueType} == set(found.changes.columns[1].tolist())
+    assert agree(response([], statuses=[0x800A0000, 0])).status_changes == [0x800A0000, 0]
+
+
+def test_every_cut_and_every_flipped_bit_is_refused_or_read_as_the_reference_reads_it():
+    """Nothing in a message may be trusted; a shorter one is never taken."""
+    values = [ua.DataValue(ua.Variant("text", T.String)), ua.DataValue(ua.Variant(1.5, T.Double))]
+    whole = response(values, statuses=[0], acknowledged=[0])
+    for body in (every_kind(), whole):
+        assert agree(body) is not None
+        for cut in range(len(body)):
+            assert agree(body[:cut]) is None
+    taken = 0
+    for body in (every_kind(), whole):
+        flipped = bytearray(body)
+        for bit in range(8 * len(body)):
+            flipped[bit // 8] ^= 1 << bit % 8
+            taken += agree(bytes(flipped)) is not None
+            flipped[bit // 8] ^= 1 << bit % 8
+
+    assert taken > 1000
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_messages_with_random_bytes_inside_agree(data):
+    """Several places at once, lengths of every kind among them."""
+    body = bytearray(every_kind())
+    word = st.sampled_from(
+        (b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0" * 4)
+    ) | st.binary(min_size=1, max_size=4)
+    for at, piece in data.draw(
+        st.lists(st.tuples(st.integers(0, len(body) - 4), word), max_size=4)
+    ):
+        body[at : at + len(piece)] = piece
+
+    agree(bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "no bytes"),
+        (plain(kind=916), "events"),
+        (plain(item(1, b"\x8b" + bytes(12))), "array"),
+        (plain(item(1, b"\x0c\xff\xff\xff\x7f")), "beyond the body"),
+        (plain(tail=b"\x01\0\0\0\x01"), "diagnostics"),
+        (plain() + b"\0", "bytes behind"),
+        (plain(item(0x40)), "unknown parts"),
+        (plain(item(1, b"\x0c\x01\0\0\0\xff")), "utf-8"),
+    ],
+)
+def test_the_reason_for_the_general_way_is_told(body, words):
+    """So that a log says what a server sends."""
+    with pytest.raises(Unusual, match=words):
+        decode_publish(body)
+
+
+def test_the_kernel_touches_no_byte_too_many(tmp_path):
+    """Every cut and every flip again, in memory that ends where the bytes do."""
+    program = tmp_path / "flips"
+    flags = ["-std=c11", "-g1", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    headers = f"-I{Path(kernels.__file__).parent}"
+    compiler = [os.environ.get("CC", "cc"), *flags, *checks, headers]
+    subprocess.run([*compiler, str(HERE / "publish_flips.c"), "-o", str(program)], check=True)
+    for number, body in enumerate((every_kind(), response([], statuses=[0], acknowledged=[0]))):
+        file = tmp_path / str(number)
+        file.write_bytes(body)
+
+        run = subprocess.run([program, file], capture_output=True, text=True, check=False)
+
+        assert run.stderr == ""
+        assert run.returncode == 0, run.stdout

@@ -8,7 +8,7 @@ from asyncua import ua
 
 from connectors.connector import SourceUnavailable
 from connectors.opcua.connector import OpcUaConnector
-from connectors.opcua.notification import Change, Notification
+from connectors.opcua.notification import Change, Notification, changes_of
 from connectors.opcua.testing import Cable, Plant, quick_settings, running
 from connectors.sink import Link
 from connectors.testing import RecordingSink
@@ -106,7 +106,7 @@ def test_a_message_that_never_came_is_fetched_or_named():
 
     def message(sequence):
         change = Change(0, ValueType.INT64, sequence, 0, sequence, None)
-        return Notification(5, sequence, data=True, changes=[change])
+        return Notification(5, sequence, data=True, changes=changes_of([change]))
 
     class Server:
         async def republish(self, _subscription, sequence):
@@ -116,7 +116,9 @@ def test_a_message_that_never_came_is_fetched_or_named():
         def durable(self, *key):
             acknowledged.append(key)
 
-    came = [message(n) for n in (1, 4, 4)] + [Notification(5, 7, data=False)]
+    came = [message(n) for n in (1, 4, 4)] + [
+        Notification(5, 7, data=False, changes=changes_of([]))
+    ]
     asyncio.run(connector._deliver(sink, Server(), Acknowledgements(), came))
 
     assert [1, 2, 4, 5, 6] == [value for _, _, _, value in sink.rows()]
