@@ -3,6 +3,7 @@
 import argparse
 
 from benchmarks import harness, table
+from benchmarks.connectors import bench_opcua
 from benchmarks.rivals import host
 from benchmarks.system import (
     bench_ack,
@@ -34,6 +35,7 @@ BENCHES = {
     "mqtt": bench_mqtt.run,
     "late": bench_late_data.run,
     "transfer": bench_transfer.run,
+    "opcua": bench_opcua.run,
 }
 
 

@@ -72,6 +72,7 @@ ENTRIES = (
     Entry("latest of 100,000 of a million tags", "tags", (Want(20),)),
     Entry("time-weighted average", "queries", (Want(1),)),
     Entry("time-weighted average of months", "queries", (Want(1),)),
+    Entry("OPC UA decode", "opcua", (Want(50, "asyncua"),)),
     Entry("a million tags: resident", "tags", (Want(3000),)),
     Entry("MQTT reader alone", "mqtt", (Want(100_000),)),
     Entry("MQTT into the spool", "mqtt"),

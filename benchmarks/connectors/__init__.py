@@ -1,0 +1,1 @@
+"""Connectors beside the libraries that do the same."""
