@@ -73,6 +73,7 @@ ENTRIES = (
     Entry("time-weighted average", "queries", (Want(1),)),
     Entry("time-weighted average of months", "queries", (Want(1),)),
     Entry("OPC UA decode", "opcua", (Want(50, "asyncua"),)),
+    Entry("OPC UA collector", "opcua", (Want(12, "asyncua"),)),
     Entry("a million tags: resident", "tags", (Want(3000),)),
     Entry("MQTT reader alone", "mqtt", (Want(100_000),)),
     Entry("MQTT into the spool", "mqtt"),

@@ -1,6 +1,9 @@
 """OPC UA: answers to Publish requests, per CPU-second, beside asyncua."""
 
+import functools
 import importlib.metadata
+import logging
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +15,7 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
 from benchmarks import harness
-from benchmarks.connectors import publishes
+from benchmarks.connectors import collecting, publishes
 from benchmarks.rivals import host
 from connectors.opcua.notification import decode_publish
 
@@ -21,6 +24,7 @@ ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 RUNS = 5
 PER_MESSAGE = 1_000
 RIVAL = "asyncua"
+LARGE_FRAMES = 5_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as asyncua gives times
 
 
@@ -92,7 +96,48 @@ def decode_figure(small: bool) -> harness.Figure:
     )  # fmt: skip
 
 
+def collector_figure(small: bool, core: int) -> harness.Figure:
+    """Values per CPU-second of a collector, from its socket to the far side."""
+    items = 500 if small else 10_000
+    cycles, fewer = (4, 2) if small else (100, 20)
+    large = f"ours, frames of {LARGE_FRAMES:,} rows"
+    figures = harness.rounds(
+        {
+            "": functools.partial(collecting.ours, items, cycles, core),
+            RIVAL: functools.partial(collecting.stock, items, fewer, core),
+            large: functools.partial(
+                collecting.ours, items, cycles, core, frame_rows_max=LARGE_FRAMES
+            ),
+        },
+        1 if small else RUNS,
+    )
+    return harness.Figure(
+        "OPC UA collector", "values/CPU-s", figures.pop(""), RIVAL, figures.pop(RIVAL),
+        ">= 12x asyncua",
+        {
+            "boundary": "ours: the whole collector, all threads, from the socket through the spool "
+            "to a far side that has stored all, as configured by default; asyncua: a subscription "
+            "whose handler appends the value to a list, no spool, no sending",
+            "data": f"{items:,} items, doubles with status, source and server time, "
+            f"{collecting.ROWS:,} a message, from a player of encoded notifications in a process "
+            f"of its own; {cycles * items:,} values, asyncua {fewer * items:,}",
+            "durability": "fsync of the spool before each acknowledgement to the source",
+            "answers": "items, values, status and times at the far side equal what was played, "
+            "nothing rejected, no gap; asyncua's values equal",
+            "cores": "1, the player another",
+            "runs": f"{RUNS} after one uncounted, in turn; medians",
+        },
+        figures,
+    )  # fmt: skip
+
+
 def run(small: bool) -> list[harness.Figure]:
-    """Measure."""
+    """Measure, on one core; the player has another where there is one."""
     host.versions[RIVAL] = importlib.metadata.version(RIVAL)
-    return [decode_figure(small)]
+    logging.getLogger(RIVAL).setLevel(logging.ERROR)  # a refused Republish is no news here
+    every = os.sched_getaffinity(0)
+    harness.pin({min(every)})
+    try:
+        return [decode_figure(small), collector_figure(small, max(every))]
+    finally:
+        harness.pin(every)
