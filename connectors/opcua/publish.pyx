@@ -35,7 +35,7 @@ def decode(const uint8_t[::1] body not None):
         raise ValueError("no bytes")
     cdef const uint8_t *at = &body[0]
     cdef lh_publish found
-    cdef lh_changes rows
+    cdef lh_changes rows = lh_changes(NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     cdef const char *reason = lh_publish_open(at, size, &found)
     if reason != NULL:
         raise ValueError(reason.decode())
@@ -109,7 +109,7 @@ cdef lh_changes _pointers(tuple columns) except *:
     cdef uint64_t[::1] cell = columns[2]
     cdef int64_t[::1] source = columns[4], server = columns[5]
     cdef int64_t n = handle.shape[0]
-    cdef lh_changes rows
+    cdef lh_changes rows = lh_changes(NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     if {len(column) for column in columns} != {n}:
         raise ValueError("cannot use changes: got columns of different lengths, want one length")
     if n:
