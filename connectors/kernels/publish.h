@@ -15,6 +15,7 @@
 
 enum {
     LH_PUBLISH_RESPONSE = 829,
+    LH_REPUBLISH_RESPONSE = 835,
     LH_DATA_CHANGE = 811,
     LH_STATUS_CHANGE = 820,
     LH_ITEM_BYTES_MIN = 5,
@@ -28,6 +29,8 @@ typedef struct {
     int64_t rows;     /* of all parts; an upper bound before lh_publish_rows */
     int64_t statuses;
     int64_t objects;  /* rows whose cell is a place in the message */
+    int64_t published_ns; /* the server's clock as it made the message */
+    int has_published;
 } lh_publish;
 
 typedef struct {
@@ -91,32 +94,52 @@ static inline const char *lh_publish_parts(lh_bytes *in, lh_publish *out) {
     return NULL;
 }
 
-/* First pass. NULL, or why the message is left to the general decoder. */
+/* Header of every response; NULL when it says nothing but good. */
+static inline const char *lh_response(lh_bytes *in) {
+    lh_skip(in, 8 + 4); /* time, request handle */
+    const uint32_t result = lh_take_u32(in);
+    if (result & 0x80000000u || lh_take_u8(in) != 0) return "a bad result or diagnostics";
+    if (lh_take_i32(in) > 0) return "strings in the header";
+    if (lh_take_u16(in) != 0 || lh_take_u8(in) != 0) return "an additional header";
+    return NULL;
+}
+
+static inline const char *lh_message(lh_bytes *in, const uint8_t *body, lh_publish *out) {
+    out->sequence = lh_take_u32(in);
+    lh_skip(in, 8);
+    if (in->failed) return "a header beyond the message";
+    out->has_published = lh_ticks_to_ns(lh_i64_at(in->at - 8), &out->published_ns);
+    const int32_t parts = lh_take_i32(in);
+    if (in->failed) return "a header beyond the message";
+    out->parts = parts > 0 ? parts : 0;
+    out->parts_at = in->at - body;
+    return lh_publish_parts(in, out);
+}
+
+/* First pass over an answer to Publish, or to Republish, which names no subscription.
+ * NULL, or why the message is left to the general decoder.
+ */
 static inline const char *lh_publish_open(const uint8_t *body, int64_t size, lh_publish *out) {
     lh_bytes in = {body, body + size, 0};
     memset(out, 0, sizeof *out);
     if (size > INT32_MAX) return "a message beyond 2 GiB";
-    if (lh_take_u16(&in) != 1 || lh_take_u16(&in) != LH_PUBLISH_RESPONSE)
+    const int form = lh_take_u16(&in), kind = lh_take_u16(&in);
+    if (form != 1 || (kind != LH_PUBLISH_RESPONSE && kind != LH_REPUBLISH_RESPONSE))
         return "no publish response";
-    lh_skip(&in, 8 + 4); /* time, request handle */
-    const uint32_t result = lh_take_u32(&in);
-    if (result & 0x80000000u || lh_take_u8(&in) != 0) return "a bad result or diagnostics";
-    if (lh_take_i32(&in) > 0) return "strings in the header";
-    if (lh_take_u16(&in) != 0 || lh_take_u8(&in) != 0) return "an additional header";
-    out->subscription = lh_take_u32(&in);
-    lh_skip_words(&in); /* available sequence numbers */
-    lh_skip(&in, 1);    /* more notifications */
-    out->sequence = lh_take_u32(&in);
-    lh_skip(&in, 8); /* publish time */
-    const int32_t parts = lh_take_i32(&in);
-    if (in.failed) return "a header beyond the message";
-    out->parts = parts > 0 ? parts : 0;
-    out->parts_at = in.at - body;
-    const char *reason = lh_publish_parts(&in, out);
+    const char *reason = lh_response(&in);
     if (reason) return reason;
-    lh_skip_words(&in); /* results of acknowledgements */
-    if (in.failed) return "results beyond the message";
-    if (!lh_no_diagnostics(&in)) return "diagnostics";
+    if (kind == LH_PUBLISH_RESPONSE) {
+        out->subscription = lh_take_u32(&in);
+        lh_skip_words(&in); /* available sequence numbers */
+        lh_skip(&in, 1);    /* more notifications */
+    }
+    reason = lh_message(&in, body, out);
+    if (reason) return reason;
+    if (kind == LH_PUBLISH_RESPONSE) {
+        lh_skip_words(&in); /* results of acknowledgements */
+        if (in.failed) return "results beyond the message";
+        if (!lh_no_diagnostics(&in)) return "diagnostics";
+    }
     return in.at == in.end ? NULL : "bytes behind the message";
 }
 

@@ -10,6 +10,8 @@ cdef extern from "publish.h" nogil:
         int64_t rows
         int64_t statuses
         int64_t objects
+        int64_t published_ns
+        int has_published
 
     ctypedef struct lh_changes:
         uint32_t *handle
@@ -34,6 +36,6 @@ cdef extern from "settle.h" nogil:
         int64_t newest_ns
 
     void lh_settle(
-        const lh_changes *changes, int64_t rows, uint8_t *types, int64_t items,
-        int64_t received_ns, uint8_t *series, uint8_t *valid, int64_t *time_ns,
-        lh_settled *out) noexcept
+        const lh_changes *changes, int64_t rows, uint8_t *types, int64_t *last_ns,
+        int64_t items, int64_t received_ns, uint8_t *series, uint8_t *valid, int64_t *time_ns,
+        int64_t *before_ns, lh_settled *out) noexcept

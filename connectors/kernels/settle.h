@@ -33,12 +33,13 @@ static inline int64_t lh_time_of(const lh_changes *in, int64_t row, int64_t rece
     return in->present[row] & LH_HAS_SERVER ? in->server_ns[row] : received_ns;
 }
 
-/* `types` holds the type each item had last, 0 for none, and learns; handles are places in it.
- * `series` is each row's type, 0 for a handle beyond `items`; `valid` says which rows have a value.
+/* `types` holds the type each item had last, 0 for none, `last_ns` its latest time; both learn, and
+ * handles are places in them. `before_ns` is written for rows with the overflow bit alone: the
+ * item's latest time before the row. `series` is each row's type, 0 for a handle beyond `items`; `valid` says which rows have a value.
  */
-static inline void lh_settle(const lh_changes *in, int64_t rows, uint8_t *types, int64_t items,
-                             int64_t received_ns, uint8_t *series, uint8_t *valid,
-                             int64_t *time_ns, lh_settled *out) {
+static inline void lh_settle(const lh_changes *in, int64_t rows, uint8_t *types, int64_t *last_ns,
+                             int64_t items, int64_t received_ns, uint8_t *series, uint8_t *valid,
+                             int64_t *time_ns, int64_t *before_ns, lh_settled *out) {
     memset(out, 0, sizeof *out);
     out->newest_ns = INT64_MIN;
     for (int64_t row = 0; row < rows; row++) {
@@ -58,7 +59,11 @@ static inline void lh_settle(const lh_changes *in, int64_t rows, uint8_t *types,
         series[row] = settled;
         out->rows[settled]++;
         out->nulls[settled] += !type;
-        out->overflows += (status & LH_OVERFLOW_MASK) == LH_OVERFLOW;
+        if ((status & LH_OVERFLOW_MASK) == LH_OVERFLOW) {
+            out->overflows++;
+            before_ns[row] = last_ns[handle];
+        }
+        if (time > last_ns[handle]) last_ns[handle] = time;
         out->gone += status == LH_BAD_NODE_ID_INVALID || status == LH_BAD_NODE_ID_UNKNOWN;
         if (time > out->newest_ns) out->newest_ns = time;
     }

@@ -49,6 +49,7 @@ def notification_of(subscription: int, message: Any) -> Notification:
         changes_of([change for change in changes if not change.problem]),
         [change for change in changes if change.problem],
         statuses,
+        _ns(message.PublishTime),
     )
 
 

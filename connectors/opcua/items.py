@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.sample import ValueType
+from storage_engine.sample import Int64Array, ValueType
 
+NEVER = -(1 << 63)
 _ROOM = 64
 
 
@@ -43,6 +44,7 @@ class Registry:
         self.items: list[Item] = []
         self._by_address: dict[str, Item] = {}
         self._types = np.zeros(_ROOM, np.uint8)
+        self._last_ns = np.full(_ROOM, NEVER, np.int64)
         self._addresses: tuple[str, ...] = ()
 
     def add(self, address: str) -> Item:
@@ -53,6 +55,8 @@ class Registry:
             self.items.append(item)
             if len(self.items) > len(self._types):
                 self._types = np.concatenate((self._types, np.zeros_like(self._types)))
+                never = np.full_like(self._last_ns, NEVER)
+                self._last_ns = np.concatenate((self._last_ns, never))
         return item
 
     @property
@@ -62,6 +66,11 @@ class Registry:
         It says in which series a null value belongs.
         """
         return self._types[: len(self.items)]
+
+    @property
+    def last_ns(self) -> Int64Array:
+        """Latest time of each item's values, NEVER where there was none; may be written to."""
+        return self._last_ns[: len(self.items)]
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class Notification:
     """One Publish answer.
 
     ``sequence`` of a keep-alive (``data`` is False) is the number the next message will have.
-    ``problems`` are changes that cannot be samples.
+    ``problems`` are changes that cannot be samples; ``published_ns`` is the server's own clock.
     """
 
     subscription: int
@@ -87,10 +87,11 @@ class Notification:
     changes: Changes
     problems: list[Change] = field(default_factory=list)
     status_changes: list[int] = field(default_factory=list)
+    published_ns: int | None = None
 
 
 def decode_publish(data: bytes) -> Notification:
-    """Decode a PublishResponse.
+    """Decode a PublishResponse, or a RepublishResponse, which has subscription 0.
 
     Parameters
     ----------
@@ -103,11 +104,18 @@ def decode_publish(data: bytes) -> Notification:
         For everything outside the plain case, broken bytes included.
     """
     try:
-        subscription, sequence, any_data, columns, objects, statuses = publish.decode(data)
+        found = publish.decode(data)
     except ValueError as error:
         raise Unusual(str(error)) from error
-    changes = Changes(columns, objects)
-    return Notification(subscription, sequence, any_data, changes, status_changes=statuses)
+    subscription, sequence, published_ns, any_data, columns, objects, statuses = found
+    return Notification(
+        subscription,
+        sequence,
+        any_data,
+        Changes(columns, objects),
+        status_changes=statuses,
+        published_ns=published_ns,
+    )
 
 
 def changes_of(rows: Sequence[Change]) -> Changes:

@@ -1,10 +1,11 @@
-"""Door to kernels/publish.h and settle.h: a Publish answer to changes, changes to rows."""
+"""Door to kernels/publish.h and settle.h: a message of a subscription to changes, changes to rows."""
 
 import uuid
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from connectors.kernels.publish cimport (
     LH_PLACE_GUID,
@@ -25,9 +26,9 @@ cdef enum:
 
 
 def decode(const uint8_t[::1] body not None):
-    """Subscription, sequence, whether there are data, columns, objects, status changes.
+    """Subscription, sequence, time of publishing, whether there are data, columns, objects, statuses.
 
-    ``body`` is untrusted: ValueError for everything outside the plain case, broken bytes included.
+    ``body``, the answer to a Publish or to a Republish, is untrusted: ValueError for everything outside the plain case, broken bytes included.
     Columns and objects are those of ``notification.Changes``, in its order.
     """
     cdef int64_t size = body.shape[0]
@@ -53,11 +54,15 @@ def decode(const uint8_t[::1] body not None):
         raise ValueError(reason.decode())
     objects = _objects(at, found.rows, &rows) if found.objects else []
     return (
-        found.subscription, found.sequence, found.parts > 0, columns, objects, statuses.tolist(),
+        found.subscription, found.sequence, found.published_ns if found.has_published else None,
+        found.parts > 0, columns, objects, statuses.tolist(),
     )
 
 
-def settle(tuple columns not None, uint8_t[::1] types not None, int64_t received_ns):
+def settle(
+    tuple columns not None, uint8_t[::1] types not None, int64_t[::1] last_ns not None,
+    int64_t received_ns,
+):
     """Find series, time and validity of every change.
 
     Parameters
@@ -66,6 +71,8 @@ def settle(tuple columns not None, uint8_t[::1] types not None, int64_t received
         As ``decode`` gives them.
     types : uint8, shape (items,)
         Type that each item had last, 0 for none; learns from the changes, in order.
+    last_ns : int64, shape (items,)
+        Latest time of each item; learns as well.
     received_ns : int
         Time of receipt, for changes without any time.
 
@@ -74,28 +81,32 @@ def settle(tuple columns not None, uint8_t[::1] types not None, int64_t received
     series : uint8, shape (n,)
         Value type of the series; 0 for a handle beyond ``items``.
     valid : bool, shape (n,)
-    time_ns : int64, shape (n,)
+    time_ns, before_ns : int64, shape (n,)
+        ``before_ns``, the item's latest time before, is set for rows with the overflow bit alone.
     rows, nulls : list of int
         By value type: how many rows, how many of them without a value.
     overflows, gone, newest_ns : int
         Rows with the overflow bit; rows whose status says that there is no such node; latest time.
     """
     cdef lh_changes changes = _pointers(columns)
-    cdef int64_t n = len(columns[0])
+    cdef int64_t n = len(columns[0]), items = types.shape[0]
     cdef lh_settled out
-    series, valid, time_ns = np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.int64)
+    if last_ns.shape[0] != items:
+        raise ValueError("cannot settle: got types and times of different lengths, want one length")
+    series, valid = np.empty(n, np.uint8), np.empty(n, np.uint8)
+    time_ns, before_ns = np.empty(n, np.int64), np.empty(n, np.int64)
     cdef uint8_t[::1] s = series, v = valid
-    cdef int64_t[::1] t = time_ns
+    cdef int64_t[::1] t = time_ns, b = before_ns
+    memset(&out, 0, sizeof(out))
     if n:
         lh_settle(
-            &changes, n, &types[0] if types.shape[0] else NULL, types.shape[0], received_ns,
-            &s[0], &v[0], &t[0], &out,
+            &changes, n, &types[0] if items else NULL, &last_ns[0] if items else NULL, items,
+            received_ns, &s[0], &v[0], &t[0], &b[0], &out,
         )
-        return (
-            series, valid.view(np.bool_), time_ns, [out.rows[k] for k in range(TYPES)],
-            [out.nulls[k] for k in range(TYPES)], out.overflows, out.gone, out.newest_ns,
-        )
-    return series, valid.view(np.bool_), time_ns, [0] * TYPES, [0] * TYPES, 0, 0, 0
+    return (
+        series, valid.view(np.bool_), time_ns, before_ns, [out.rows[k] for k in range(TYPES)],
+        [out.nulls[k] for k in range(TYPES)], out.overflows, out.gone, out.newest_ns,
+    )
 
 
 cdef tuple _columns(int64_t n):

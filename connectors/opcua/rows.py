@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from connectors.opcua import publish
-from connectors.opcua.items import Registry
+from connectors.opcua.items import NEVER, Registry
 from connectors.opcua.notification import Change, Changes, Notification
-from connectors.sink import Reject
+from connectors.sink import Gap, Reject
 from storage_engine.sample import (
     AnyArray,
     BoolArray,
@@ -21,6 +21,8 @@ from storage_engine.sample import (
 
 BAD_NODE_ID_INVALID = 0x8033_0000
 BAD_NODE_ID_UNKNOWN = 0x8034_0000
+OVERFLOW_REASON = "the server's queue of the item overflowed"
+_OVERFLOW_MASK, _OVERFLOW = 0x0C80, 0x0480  # info type data value with the overflow bit
 
 
 @dataclass(slots=True)
@@ -42,8 +44,8 @@ class ChangeRows:
         self._registry = registry
         self._series: dict[ValueType, _Series] = {}
         self._rejects: list[Reject] = []
+        self._gaps: list[Gap] = []
         self.count = 0
-        self.overflows = 0
         self.newest_ns = 0
 
     def add(self, message: Notification, received_ns: int) -> None:
@@ -60,21 +62,24 @@ class ChangeRows:
         for change in message.problems:
             self._add_problem(change, received_ns)
 
-    def take(self) -> tuple[tuple[SampleBatch, ...], tuple[Reject, ...]]:
-        """Batches (one per value type, rows in order of arrival) and rejects since last time."""
+    def take(self) -> tuple[tuple[SampleBatch, ...], tuple[Reject, ...], tuple[Gap, ...]]:
+        """Batches (one per value type, rows in order of arrival), rejects and gaps since last."""
         addresses = self._registry.addresses
         batches = tuple(_batch(addresses, type_, rows) for type_, rows in self._series.items())
-        rejects = tuple(self._rejects)
-        self._series, self._rejects, self.count = {}, [], 0
-        return batches, rejects
+        rejects, gaps = tuple(self._rejects), tuple(self._gaps)
+        self._series, self._rejects, self._gaps, self.count = {}, [], [], 0
+        return batches, rejects, gaps
 
     def _add_changes(self, changes: Changes, received_ns: int) -> None:
-        series, valid, time_ns, rows, nulls, overflows, gone, newest_ns = publish.settle(
-            changes.columns, self._registry.types, received_ns
+        registry = self._registry
+        series, valid, time_ns, before_ns, rows, nulls, overflows, gone, newest_ns = publish.settle(
+            changes.columns, registry.types, registry.last_ns, received_ns
         )
         if rows[0]:
             for handle in changes.columns[0][series == 0].tolist():
                 self._reject(f"handle {handle}", "got an unknown handle", received_ns)
+        if overflows:
+            self._note_overflows(changes, before_ns, time_ns)
         if gone:
             self._note_gone(changes, received_ns)
         for type_ in ValueType:
@@ -83,7 +88,6 @@ class ChangeRows:
                 self._add_part(type_, part, changes, valid, time_ns)
                 self._series[type_].nulls += nulls[type_]
                 self.count += rows[type_]
-        self.overflows += overflows
         self.newest_ns = max(self.newest_ns, newest_ns)
 
     def _add_part(
@@ -104,6 +108,19 @@ class ChangeRows:
         rows.status.append(status)
         rows.valid.append(valid)
         rows.value.append(_values(type_, cell, valid, changes.objects))
+
+    def _note_overflows(
+        self, changes: Changes, before_ns: Int64Array, time_ns: Int64Array
+    ) -> None:
+        """Name what queues of the server had no room for: it was older than the row (Part 4)."""
+        items = self._registry.items
+        handles, statuses = changes.columns[0], changes.columns[3]
+        for row in np.flatnonzero((statuses & _OVERFLOW_MASK) == _OVERFLOW).tolist():
+            if handles[row] < len(items):
+                end_ns = int(time_ns[row])
+                start_ns = end_ns if before_ns[row] == NEVER else min(int(before_ns[row]), end_ns)
+                address = items[handles[row]].address
+                self._gaps.append(Gap(start_ns, end_ns, OVERFLOW_REASON, address))
 
     def _note_gone(self, changes: Changes, received_ns: int) -> None:
         """Report nodes that the server no longer has, once each."""

@@ -42,12 +42,14 @@ static int taken(const uint8_t *bytes, int64_t size, uint64_t *sum) {
         good = !lh_publish_rows(body, size, &found, &rows, statuses);
         if (good) {
             uint8_t *types = calloc(ITEMS, 1), *series = malloc(n), *valid = malloc(n);
-            int64_t *time_ns = malloc(n * 8);
+            int64_t *time_ns = malloc(n * 8), *before_ns = malloc(n * 8);
+            int64_t *last_ns = calloc(ITEMS, 8);
             lh_settled settled;
             *sum += places(body, &rows, n);
-            lh_settle(&rows, n, types, ITEMS, 5, series, valid, time_ns, &settled);
+            lh_settle(&rows, n, types, last_ns, ITEMS, 5, series, valid, time_ns, before_ns,
+                      &settled);
             for (int64_t i = 0; i < n; i++) *sum += series[i] + valid[i] + (uint64_t)time_ns[i];
-            free(types), free(series), free(valid), free(time_ns);
+            free(types), free(series), free(valid), free(time_ns), free(before_ns), free(last_ns);
         }
         free(statuses);
         release(&rows);

@@ -103,6 +103,11 @@ def plain(*items, kind=811, tail=b"\xff\xff\xff\xff"):
     return head + struct.pack("<BBHBi", 1, 0, kind, 1, len(data)) + data + b"\xff" * 8
 
 
+def republished(body):
+    """The answer to Republish with the message of a plain answer to Publish (835 is its type)."""
+    return b"\x01\x00\x43\x03" + body[4:28] + body[37:-8]
+
+
 @settings(deadline=None)
 @given(st.lists(VALUES, max_size=5), st.lists(st.sampled_from([0, 0x800A0000]), max_size=2))
 def test_both_decoders_agree(values, statuses):
@@ -115,6 +120,7 @@ def test_both_decoders_agree(values, statuses):
 
     assert (77, 9, bool(values or statuses)) == (found.subscription, found.sequence, found.data)
     assert (expected.sequence, expected.data) == (found.sequence, found.data)
+    assert expected.published_ns == found.published_ns
     assert list(statuses) == expected.status_changes == found.status_changes
     assert reference.rows_of(expected.changes) == reference.rows_of(found.changes)
 
@@ -159,7 +165,7 @@ def test_what_is_no_scalar_goes_the_general_way_and_is_named(variant):
 
     rows.add(notification_of(77, message), 5)
 
-    (batch,), (reject,) = rows.take()
+    (batch,), (reject,), _ = rows.take()
     assert [1] == batch.address_index.tolist()
     assert batch.addresses[1] == "number"
     assert reject.address == "array"
@@ -237,6 +243,21 @@ def test_every_encoding_and_every_part_of_a_value_is_read():
     assert agree(response([], statuses=[0x800A0000, 0])).status_changes == [0x800A0000, 0]
 
 
+def test_a_message_sent_again_reads_like_the_first_time():
+    """Republish: the same message in another envelope, without the number of its subscription."""
+    body = every_kind()
+    library = struct_from_binary(ua.RepublishResponse, Buffer(republished(body)))
+
+    found, first = decode_publish(republished(body)), decode_publish(body)
+
+    assert library.NotificationMessage.SequenceNumber == found.sequence == first.sequence
+    assert (found.subscription, first.subscription) == (0, 77)
+    assert reference.alike(reference.rows_of(found.changes), reference.rows_of(first.changes))
+    for cut in range(len(republished(body))):
+        with pytest.raises(Unusual):
+            decode_publish(republished(body)[:cut])
+
+
 def test_every_cut_and_every_flipped_bit_is_refused_or_read_as_the_reference_reads_it():
     """Nothing in a message may be trusted; a shorter one is never taken."""
     values = [ua.DataValue(ua.Variant("text", T.String)), ua.DataValue(ua.Variant(1.5, T.Double))]
@@ -299,7 +320,8 @@ def test_the_kernel_touches_no_byte_too_many(tmp_path):
     headers = f"-I{Path(kernels.__file__).parent}"
     compiler = [os.environ.get("CC", "cc"), *flags, *checks, headers]
     subprocess.run([*compiler, str(HERE / "publish_flips.c"), "-o", str(program)], check=True)
-    for number, body in enumerate((every_kind(), response([], statuses=[0], acknowledged=[0]))):
+    statuses = response([], statuses=[0], acknowledged=[0])
+    for number, body in enumerate((every_kind(), statuses, republished(every_kind()))):
         file = tmp_path / str(number)
         file.write_bytes(body)
 

@@ -38,7 +38,7 @@ def test_rows_of_all_types_keep_order_value_and_null():
     rows.add(message([Change(2, ValueType.SYMBOL, "off", 0, 16, None)]), 9)
     assert rows.count == 6
 
-    batches, (reject,) = rows.take()
+    batches, (reject,), _ = rows.take()
 
     found = {
         batch.value.type: (
@@ -56,7 +56,7 @@ def test_rows_of_all_types_keep_order_value_and_null():
     }
     assert reject.address == "handle 3"
     assert rows.newest_ns == 16
-    assert rows.take() == ((), ())
+    assert rows.take() == ((), (), ())
 
 
 def test_null_values_stay_in_the_series_of_their_item():
@@ -69,7 +69,7 @@ def test_null_values_stay_in_the_series_of_their_item():
     bad = 0x80310000
     rows.add(message([Change(one.handle, None, None, bad, 2, None) for one in registry.items]), 9)
 
-    batches, _ = rows.take()
+    batches, *_ = rows.take()
 
     found = {
         (batch.addresses[index], batch.value.type)
@@ -92,22 +92,31 @@ def test_source_time_first_then_server_time_then_receipt():
     for source_ns, server_ns in ((1, 2), (None, 2), (None, None)):
         rows.add(message([Change(0, ValueType.INT64, 0, 0, source_ns, server_ns)]), 3)
 
-    (batch,), _ = rows.take()
+    (batch,), *_ = rows.take()
 
     assert [1, 2, 3] == batch.timestamp_ns.tolist()
 
 
-def test_overflow_is_counted_and_kept_in_the_status():
-    """The server says that its queue dropped values: a named loss."""
+def test_an_overflow_is_a_gap_from_the_value_before_and_kept_in_the_status():
+    """The server says that its queue dropped values: named with the item and both times."""
     registry = Registry()
+    registry.add("w")
     registry.add("x")
     rows = ChangeRows(registry)
-    rows.add(message([Change(0, ValueType.INT64, 0, 0x480, 1, None)]), 3)
+    first = [Change(1, ValueType.INT64, 0, 0x480, 5, None), Change(0, ValueType.INT64, 0, 0, 6, 0)]
+    rows.add(message(first), 3)
+    rows.add(message([Change(1, ValueType.INT64, k, 0x480 * k, 10 + k, None) for k in (0, 1)]), 3)
+    rows.add(message([Change(1, ValueType.INT64, 7, 0x480, 20, None)]), 3)
 
-    (batch,), _ = rows.take()
+    (batch,), _, gaps = rows.take()
 
-    assert rows.overflows == 1
-    assert [0x480] == batch.quality.tolist()
+    assert [0x480, 0, 0, 0x480, 0x480] == batch.quality.tolist()
+    assert [(g.address, g.start_ns, g.end_ns) for g in gaps] == [
+        ("x", 5, 5),
+        ("x", 10, 11),
+        ("x", 11, 20),
+    ]
+    assert [6, 20] == registry.last_ns.tolist()
 
 
 def test_a_node_that_is_gone_is_told_once():
@@ -118,7 +127,7 @@ def test_a_node_that_is_gone_is_told_once():
     for _ in range(2):
         rows.add(message([Change(0, None, None, 0x80340000, 1, None)]), 3)
 
-    _, (reject,) = rows.take()
+    _, (reject,), _ = rows.take()
 
     assert "0x80340000: the node is gone" in reject.reason
     assert (registry.items[0].missing, registry.items[0].live) == (True, False)
@@ -142,7 +151,7 @@ def test_types_are_learned_in_order(changes):
             known[handle] = type_ or known[handle]
         expected.append(known[handle] or ValueType.FLOAT64 if handle < 3 else 0)
 
-    series, valid, _, rows, nulls, *_ = publish.settle(columns, types, 5)
+    series, valid, _, _, rows, nulls, *_ = publish.settle(columns, types, np.zeros(3, np.int64), 5)
 
     assert expected == series.tolist()
     assert [t is not None for _, t in changes] == valid.tolist()
@@ -156,4 +165,7 @@ def test_columns_that_do_not_fit_each_other_are_refused():
     columns = list(changes_of([Change(0, ValueType.INT64, 1, 0, 1, None)]).columns)
     columns[4] = np.zeros(0, np.int64)
     with pytest.raises(ValueError, match="different lengths"):
-        publish.settle(tuple(columns), np.zeros(1, np.uint8), 0)
+        publish.settle(tuple(columns), np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
+    columns = changes_of([]).columns
+    with pytest.raises(ValueError, match="different lengths"):
+        publish.settle(columns, np.zeros(1, np.uint8), np.zeros(2, np.int64), 0)
