@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 from connectors.connector import Clock, SinkFull
-from connectors.sink import Receipt, Reject, Sink
+from connectors.sink import Gap, Receipt, Reject, Sink
 from storage_engine.sample import EventBatch, SampleBatch
 
 
@@ -37,6 +37,7 @@ async def deliver(
     rejects: tuple[Reject, ...],
     clock: Clock,
     rng: random.Random,
+    gaps: tuple[Gap, ...] = (),
 ) -> None:
     """Return when everything is durable; while the spool is full, wait and offer it again.
 
@@ -46,6 +47,8 @@ async def deliver(
     waiting = [_patiently(partial(sink.put, batch), clock, rng) for batch in batches]
     if rejects:
         waiting.append(_patiently(partial(sink.reject, rejects), clock, rng))
+    if gaps:
+        waiting.append(_patiently(partial(sink.gap, gaps), clock, rng))
     for answer in await asyncio.gather(*waiting, return_exceptions=True):
         if isinstance(answer, BaseException):
             raise answer

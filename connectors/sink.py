@@ -106,3 +106,15 @@ class Sink(Protocol):
     async def gap(self, gaps: tuple[Gap, ...]) -> None:
         """Name losses at the source, durable like a batch."""
         ...
+
+    async def keep(self, key: str, note: bytes) -> None:
+        """Keep a note for this source's next start, in place of the last one under the key.
+
+        Durable when it returns. A note helps to go on where the last process ended; a connector
+        works without it, so a disk that refuses it is logged and no more.
+        """
+        ...
+
+    async def kept(self, key: str) -> bytes:
+        """Note under a key; empty when there is none."""
+        ...

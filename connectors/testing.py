@@ -32,6 +32,7 @@ class RecordingSink:
         self.items: list[SourceItem] = []
         self.rejects: list[Reject] = []
         self.gaps: list[Gap] = []
+        self.notes: dict[str, bytes] = {}
         self.refuse = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -71,6 +72,15 @@ class RecordingSink:
         await self.gate.wait()
         self.gaps.extend(gaps)
         self._notify()
+
+    async def keep(self, key: str, note: bytes) -> None:
+        """Keep a note."""
+        self.notes[key] = note
+        self._notify()
+
+    async def kept(self, key: str) -> bytes:
+        """Give a note back."""
+        return self.notes.get(key, b"")
 
     @property
     def row_count(self) -> int:
@@ -123,6 +133,10 @@ class RecordingSink:
     async def wait_for_state(self, link: object, count: int = 1) -> None:
         """Return when a link state came at least so many times."""
         await self._until(lambda: sum(state.link is link for state in self.states) >= count)
+
+    async def wait_for_note(self, key: str) -> None:
+        """Return when there is a note under the key."""
+        await self._until(lambda: key in self.notes)
 
     async def _until(self, done: Callable[[], bool]) -> None:
         while not done():

@@ -22,6 +22,7 @@ from connectors.mqtt.session import connected
 from connectors.sink import Link
 from historian.clock import SystemClock
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
 from historian.testing import free_port
@@ -130,7 +131,7 @@ def spool_run(
         intake = Intake(spool, clock, _ROWS_MAX, _LINGER_S)
         cutting = asyncio.create_task(intake.run())
         connector = MqttConnector("bench", settings(port, values), clock)
-        sink = SourceSink("bench", "bench", intake, clock)
+        sink = SourceSink("bench", "bench", intake, clock, Notes(RealFileSystem(home)))
         collecting = asyncio.create_task(_collect(connector, sink))
         status = connector.status
         while not (status.link is Link.CONNECTED if begin else status.received):  # noqa: ASYNC110

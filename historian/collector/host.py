@@ -18,6 +18,7 @@ from connectors.registry import CONNECTORS
 from connectors.sink import Link, SourceState
 from historian.collector.frames import Part
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.collector.sender import Sender
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
@@ -56,8 +57,10 @@ class Collector:
         self._clock = clock
         self._kinds = kinds
         self._rng = random.Random(config.name)  # noqa: S311 - jitter
+        fs = fs or RealFileSystem(config.spool_path)
+        self._notes = Notes(fs)
         self._spool = Spool(
-            fs or RealFileSystem(config.spool_path),
+            fs,
             config.spool_bytes_max,
             drop_oldest=config.spool_full == "drop_oldest",
         )
@@ -104,7 +107,9 @@ class Collector:
 
     async def _source(self, source: SourceConfig) -> None:
         """Run one connector again and again; one that fails costs the others nothing."""
-        sink = SourceSink(self._config.name, source.name, self._intake, self._clock)
+        sink = SourceSink(
+            self._config.name, source.name, self._intake, self._clock, self._notes
+        )
         try:
             kind = self._kinds.get(source.kind)
             if kind is None:

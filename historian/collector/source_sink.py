@@ -1,5 +1,6 @@
 """One source's sink: what its connector puts becomes parts of frames, notices among them."""
 
+import asyncio
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from connectors.connector import Clock
 from connectors.sink import Gap, Receipt, Reject, SourceItem, SourceState
 from historian.collector.frames import Part
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.errors import RequestInvalid
 from historian.ingest_events import normalise
 from storage_engine.errors import InvalidArgument, LimitExceeded
@@ -28,9 +30,13 @@ class SourceSink:
         Names.
     intake : Intake
     clock : Clock
+    notes : Notes
     """
 
-    def __init__(self, collector: str, source: str, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self, collector: str, source: str, intake: Intake, clock: Clock, notes: Notes
+    ) -> None:
+        self._kept = notes
         self._collector = collector
         self._source = source
         self._intake = intake
@@ -82,6 +88,14 @@ class SourceSink:
     async def gap(self, gaps: tuple[Gap, ...]) -> None:
         """Return when the named losses are durable in the spool, as notices."""
         await self._notices(tuple(map(self._gap, gaps)))
+
+    async def keep(self, key: str, note: bytes) -> None:
+        """Keep a note beside the spool, durably."""
+        await asyncio.to_thread(self._kept.keep, self._source, key, note)
+
+    async def kept(self, key: str) -> bytes:
+        """Note under a key; empty when there is none."""
+        return await asyncio.to_thread(self._kept.kept, self._source, key)
 
     async def _reject(self, rejects: tuple[Reject, ...]) -> Receipt:
         return await self._notices(tuple(map(self._notice, rejects)))

@@ -8,6 +8,7 @@ import numpy as np
 from historian.clock import SystemClock
 from historian.collector.frames import FrameBuilder, Part
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
 from historian.collector.spool_files import Identity
@@ -90,7 +91,8 @@ def test_a_batch_that_no_frame_can_hold_is_named_by_the_addresses_of_its_rows(tm
         good = batch(tuple("abcd"), [2, 0, 2])
         texts = np.array(["lone \ud800", "x", "y"], dtype=np.object_)
         bad = dataclasses.replace(good, value=ColumnData(ValueType.TEXT, texts))
-        sink = SourceSink("collector", "plc", intake, SystemClock())
+        notes = Notes(RealFileSystem(tmp_path))
+        sink = SourceSink("collector", "plc", intake, SystemClock(), notes)
         await sink.put(bad)
         await sink.put(good)
         intake.close()
