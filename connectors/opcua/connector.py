@@ -254,10 +254,11 @@ class OpcUaConnector:
 
     async def _put(self, sink: Sink) -> None:
         self._status.received += self._rows.count
-        self._status.gaps += self._rows.overflows
-        self._rows.overflows = 0
         self._status.last_timestamp_ns = self._rows.newest_ns
-        batches, rejects = self._rows.take()
+        batches, rejects, gaps = self._rows.take()
+        self._status.gaps += len(gaps)
+        if gaps:
+            await sink.gap(gaps)
         self._status.rejected += len(rejects)
         await deliver(sink, batches, rejects, self._clock, self._rng)
 
