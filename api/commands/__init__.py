@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from api.commands.backup import backup
+from api.commands.certificate import certificate
 from api.commands.collect import collect
 from api.commands.dump import dump
 from api.commands.export import export
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "collect": collect,
     "replay": replay,
+    "certificate": certificate,
     "backup": backup,
     "restore": restore,
     "restore-tag": restore_tag,

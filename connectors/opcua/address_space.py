@@ -1,48 +1,17 @@
 """Finding nodes: ids with stable namespaces, browsing, attributes."""
 
-import asyncio
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from asyncua import ua as asyncua_ua
 from asyncua.client.client import Client
 from asyncua.ua import NodeId
-from asyncua.ua.uaerrors import BadTooManyOperations, UaError
+from asyncua.ua.uaerrors import UaError
 
-from connectors.connector import ConfigError, SourceUnavailable
+from connectors.connector import ConfigError
+from connectors.opcua.calls import call, chunks
 from connectors.opcua.config import OpcUaConfig
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
-
-LOST = (ConnectionError, OSError, asyncio.TimeoutError, UaError)
-_T = TypeVar("_T")
-
-
-def cannot(what: str, url: str, error: BaseException) -> str:
-    """Message of a failed call."""
-    return f"cannot {what}: got {type(error).__name__} ({error}), want an answer, at {url}"
-
-
-def chunks(items: list[_T], size: int) -> Iterable[list[_T]]:
-    """Cut a list into pieces of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-async def call(url: str, awaitable: Any) -> Any:
-    """Await a service; a refusal of the whole call means the source is not usable now.
-
-    Raises
-    ------
-    SourceUnavailable
-        For every failure but BadTooManyOperations, which the caller can mend.
-    """
-    try:
-        return await awaitable
-    except BadTooManyOperations:
-        raise
-    except LOST as error:
-        raise SourceUnavailable(cannot("call", url, error)) from error
 
 
 class AddressSpace:

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.opcua.security import SecurityConfig, UserConfig, read_security, read_user
 from connectors.settings import Table
-
-_POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
-SECURITY = ("none", *(f"{p}:{mode}" for p in _POLICIES for mode in ("Sign", "SignAndEncrypt")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +22,9 @@ class OpcUaConfig:
     """Everything about one server."""
 
     url: str
-    security: str
     application_uri: str
-    certificate_file: str
-    private_key_file: str
-    server_certificate_file: str
-    user: str | None
-    password: str | None
+    security: SecurityConfig
+    user: UserConfig
     nodes: tuple[str, ...]
     browse: tuple[BrowseConfig, ...]
     publishing_interval_ms: float
@@ -57,15 +51,12 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         If a key is unknown or missing or a value is wrong.
     """
     table = Table(settings, f"sources.{name}.settings")
+    security = read_security(table)
     config = OpcUaConfig(
         url=table.text("url"),
-        security=table.text("security", among=SECURITY),
         application_uri=table.text("application_uri", "urn:lighthouse:historian:collector"),
-        certificate_file=table.text("certificate_file", ""),
-        private_key_file=table.text("private_key_file", ""),
-        server_certificate_file=table.text("server_certificate_file", ""),
-        user=table.secret("user"),
-        password=table.secret("password"),
+        security=security,
+        user=read_user(table, security),
         nodes=table.texts("nodes"),
         browse=tuple(_browse(entry) for entry in table.tables("browse")),
         publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
@@ -89,8 +80,6 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         raise table.refuse("nodes", [], "node ids, or browse")
     if not config.url.startswith("opc.tcp://"):
         raise table.refuse("url", config.url, "opc.tcp://host:port")
-    if config.security != "none" and not (config.certificate_file and config.private_key_file):
-        raise table.refuse("certificate_file", config.certificate_file, "certificate and key files")
     return config
 
 

@@ -115,6 +115,8 @@ class OpcUaConnector:
         if self._connects:
             self._status.gaps += 1
             detail += "; the server has lost the old one, values between the two may be missing"
+        if session.notice:
+            detail += f"; {session.notice}"
         live = sum(item.live for item in self._registry.items)
         return session, f"{detail}; {live} of {len(self._registry.items)} items"
 

@@ -24,11 +24,13 @@ from asyncua.ua.uaerrors import (
     BadTooManyPublishRequests,
 )
 
-from connectors.connector import Clock, ConfigError, SourceUnavailable
-from connectors.opcua.address_space import LOST, AddressSpace, call, cannot, chunks
+from connectors.connector import Clock, ConnectorError, SourceUnavailable
+from connectors.opcua.address_space import AddressSpace
+from connectors.opcua.calls import LOST, call, cannot, chunks
 from connectors.opcua.config import OpcUaConfig
 from connectors.opcua.generic import notification_of
 from connectors.opcua.notification import Notification, Unusual, decode_publish
+from connectors.opcua.security import Guard
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
@@ -62,6 +64,7 @@ class Session:
         self._client.session_timeout = int(config.session_timeout_s * 1000)
         self._client.uaclient.pre_request_hook = None
         self._renewal: asyncio.Task[None] | None = None
+        self._guard = Guard(config.url, config.security, config.user, clock)
         self.nodes = AddressSpace(self._client, config)
 
     async def connect(self) -> None:
@@ -74,12 +77,12 @@ class Session:
         ConfigError
             If a certificate cannot be used.
         """
-        await self._secure()
         try:
-            await self._open_channel()
-            await self._client.create_session()
-            await self._activate()
+            await self._guard.connect(self._client, self._begin, self._drop_transport)
             await self.nodes.load()
+        except ConnectorError:
+            self._drop_transport()
+            raise
         except LOST as error:
             self._drop_transport()
             raise SourceUnavailable(cannot("connect", self._config.url, error)) from error
@@ -102,7 +105,7 @@ class Session:
             raise SourceUnavailable(cannot("connect", self._config.url, error)) from error
         try:
             self._client.uaclient.session.rebind_authentication_token()
-            await self._activate()
+            await self._guard.activate(self._client)
         except LOST as error:
             self._drop_transport()
             raise SubscriptionLost(cannot("resume session", self._config.url, error)) from error
@@ -258,23 +261,15 @@ class Session:
             return None
         return notification_of(subscription, message)
 
-    async def _secure(self) -> None:
-        config = self._config
-        if config.user is not None:
-            self._client.set_user(config.user)
-            self._client.set_password(config.password or "")
-        if config.security == "none":
-            return
-        policy, _, mode = config.security.partition(":")
-        parts = [policy, mode, config.certificate_file, config.private_key_file]
-        if config.server_certificate_file:
-            parts.append(config.server_certificate_file)
-        try:
-            await self._client.set_security_string(",".join(parts))
-        except (TimeoutError, ConnectionError) as error:
-            raise SourceUnavailable(cannot("connect", config.url, error)) from error
-        except (ua.UaError, OSError, ValueError) as error:
-            raise ConfigError(cannot("use certificates", config.url, error)) from error
+    @property
+    def notice(self) -> str:
+        """What a person should know about the way to the server; mostly nothing."""
+        return self._guard.notice
+
+    async def _begin(self) -> None:
+        await self._open_channel()
+        await self._client.create_session()
+        await self._guard.activate(self._client)
 
     async def _open_channel(self) -> None:
         await self._client.connect_socket()
@@ -282,10 +277,6 @@ class Session:
         await self._client.open_secure_channel()
         await self._stop_renewal()
         self._renewal = asyncio.create_task(self._renew())
-
-    async def _activate(self) -> None:
-        config = self._config
-        await self._client.activate_session(username=config.user, password=config.password)
 
     async def _renew(self) -> None:
         """Renew the channel's token at three quarters of its life (OPC 10000-4, 5.5.2)."""

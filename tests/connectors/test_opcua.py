@@ -3,12 +3,9 @@
 import asyncio
 
 import pytest
-from asyncua import Server, ua
-from asyncua.crypto.cert_gen import setup_self_signed_certificate
-from asyncua.crypto.permission_rules import User, UserRole
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from asyncua import ua
 
-from connectors.connector import ConfigError, SourceUnavailable
+from connectors.connector import ConfigError
 from connectors.opcua.connector import OpcUaConnector
 from connectors.opcua.testing import START_NS, URI, Plant, quick_settings, running
 from connectors.testing import RecordingSink
@@ -180,70 +177,12 @@ def test_absent_and_vanished_nodes_are_named_and_neighbours_go_on():
         ({}, "nodes"),
         ({"nodes": ["i=1"], "queue_size": 0}, "queue_size"),
         ({"nodes": ["i=1"], "url": "http://x"}, "url"),
-        ({"nodes": ["i=1"], "security": "Basic256Sha256:Sign"}, "certificate_file"),
+        ({"nodes": ["i=1"], "security": {"pki_path": "pki"}}, "pki_path"),
+        ({"nodes": ["i=1"], "security": {"pki_path": "/p", "policy": "None"}}, "policy"),
+        ({"nodes": ["i=1"], "security": {"pki_path": "/p", "mod": "sign"}}, "mod"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(wrong, words):
     """A person must find the line to mend."""
     with pytest.raises(ConfigError, match=words):
         OpcUaConnector("line", {**quick_settings(4840), **wrong}, SystemClock())
-
-
-def test_a_signed_and_encrypted_connection_with_a_user(tmp_path, monkeypatch):
-    """What a plant asks for: certificates on both sides, user and password by reference."""
-    monkeypatch.setenv("PLC_USER", "reader")
-    monkeypatch.setenv("PLC_PASSWORD", "secret")
-    files = {name: tmp_path / name for name in ("s.pem", "s.der", "c.pem", "c.der")}
-    asked = []
-
-    class Users:
-        def get_user(self, _iserver, username=None, password=None, certificate=None):
-            asked.append((username, password))
-            known = (username, password) == ("reader", "secret")
-            return User(role=UserRole.User) if known else None
-
-    async def certificate(name, uri, usage):
-        key, cert = files[f"{name}.pem"], files[f"{name}.der"]
-        await setup_self_signed_certificate(key, cert, uri, "localhost", [usage], {})
-
-    async def play():
-        await certificate("s", "urn:test:server", ExtendedKeyUsageOID.SERVER_AUTH)
-        await certificate("c", "urn:test:client", ExtendedKeyUsageOID.CLIENT_AUTH)
-        port = free_port()
-        server = Server(user_manager=Users())
-        await server.init()
-        await server.set_application_uri("urn:test:server")
-        server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
-        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
-        await server.load_certificate(str(files["s.der"]))
-        await server.load_private_key(str(files["s.pem"]))
-        index = await server.register_namespace(URI)
-        await server.nodes.objects.add_variable(ua.NodeId("x", index), "x", 4.5)
-        await server.start()
-        sink = RecordingSink()
-        more = {
-            "nodes": [f"nsu={URI};s=x"],
-            "security": "Basic256Sha256:SignAndEncrypt",
-            "application_uri": "urn:test:client",
-            "certificate_file": str(files["c.der"]),
-            "private_key_file": str(files["c.pem"]),
-            "server_certificate_file": str(files["s.der"]),
-            "user_env": "PLC_USER",
-            "password_env": "PLC_PASSWORD",
-        }
-        try:
-            connector = OpcUaConnector("line", quick_settings(port, **more), SystemClock())
-            async with running(connector, sink):
-                await asyncio.wait_for(sink.wait_for_rows(1), 30)
-            monkeypatch.setenv("PLC_PASSWORD", "wrong")
-            stranger = OpcUaConnector("line", quick_settings(port, **more), SystemClock())
-            with pytest.raises(SourceUnavailable):
-                await stranger.run(sink)
-        finally:
-            await server.stop()
-        return sink
-
-    sink = asyncio.run(play())
-
-    assert [4.5] == [value for _, _, _, value in sink.rows()]
-    assert ("reader", "secret") in asked

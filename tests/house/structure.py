@@ -18,6 +18,7 @@ ENGINE_DOORS = {
 # A third-party library is imported in one file per role.
 ONE_PLACE = {
     "asyncua": {"connectors/opcua/", "connectors/simulator/opcua_server.py"},
+    "cryptography": {"connectors/opcua/"},
     "aiomqtt": {"connectors/simulator/publisher.py"},
     "paho": {"connectors/simulator/publisher.py"},
     "amqtt": {"connectors/simulator/embedded_broker.py"},
