@@ -5,6 +5,7 @@ from collections.abc import Callable
 from api.commands.backup import backup
 from api.commands.certificate import certificate
 from api.commands.collect import collect
+from api.commands.discover import discover
 from api.commands.dump import dump
 from api.commands.export import export
 from api.commands.import_ import import_
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "collect": collect,
     "replay": replay,
     "certificate": certificate,
+    "discover": discover,
     "backup": backup,
     "restore": restore,
     "restore-tag": restore_tag,

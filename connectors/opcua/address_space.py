@@ -1,5 +1,6 @@
-"""Finding nodes: ids with stable namespaces, browsing, attributes."""
+"""Nodes of a session: ids with stable namespaces, attributes, supertypes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asyncua import ua as asyncua_ua
@@ -8,10 +9,13 @@ from asyncua.ua import NodeId
 from asyncua.ua.uaerrors import UaError
 
 from connectors.connector import ConfigError
-from connectors.opcua.calls import call, chunks
+from connectors.opcua.browsing import Browser, local
+from connectors.opcua.calls import Pieces
 from connectors.opcua.config import OpcUaConfig
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
+
+_LIMITS = {"read": "i=11705", "browse": "i=11710"}  # of ServerCapabilities/OperationLimits
 
 
 class AddressSpace:
@@ -21,17 +25,31 @@ class AddressSpace:
     ----------
     client : asyncua Client
     config : OpcUaConfig
+
+    Attributes
+    ----------
+    namespaces : list of str
+        The server's table; node ids are only right with it.
+    aliases : mapping of str to str
+        Addresses that are not node ids: address -> node id with its namespace's uri.
     """
 
     def __init__(self, client: Client, config: OpcUaConfig) -> None:
         self._client = client
         self._session = client.uaclient.session
         self._config = config
+        self._reads = Pieces(config.url, config.items_per_call_max)
+        self._browses = Pieces(config.url, config.items_per_call_max)
+        self.browser = Browser(self._session, self._browses)
         self.namespaces: list[str] = []
+        self.aliases: Mapping[str, str] = {}
 
     async def load(self) -> None:
-        """Read the namespace table; node ids are only right with it."""
+        """Read the namespace table, and how much the server takes in one call."""
         self.namespaces = list(await self._client.get_namespace_array())
+        reads, browses = await self.read(list(_LIMITS.values()), "Value")
+        self._reads.limit(reads)
+        self._browses.limit(browses)
 
     def address_of(self, node_id: NodeId) -> str:
         """Node id as text, with the namespace's uri instead of its number."""
@@ -43,6 +61,7 @@ class AddressSpace:
 
     def node_id(self, address: str) -> NodeId | None:
         """Node id of an address in this session; None when the server lacks its namespace."""
+        address = self.aliases.get(address, address)
         try:
             if not address.startswith("nsu="):
                 return NodeId.from_string(address)
@@ -58,101 +77,34 @@ class AddressSpace:
         node_id = self.node_id(address)
         return address if node_id is None else self.address_of(node_id)
 
-    async def read(self, addresses: list[str], attribute: str) -> list[Any]:
+    def local(self, node_id: Any) -> NodeId | None:
+        """Plain node id of a reference's target; None when it lives in another server."""
+        return local(node_id, self.namespaces)
+
+    async def read(self, addresses: Sequence[str], attribute: str) -> list[Any]:
         """Read one attribute of many nodes, None where it cannot be read."""
         known = [(i, node_id) for i, a in enumerate(addresses) if (node_id := self.node_id(a))]
         found: list[Any] = [None] * len(addresses)
-        for chunk in chunks(known, self._config.items_per_call_max):
-            values = await call(
-                self._config.url,
-                self._session.read_attributes(
-                    [node_id for _, node_id in chunk], ua.AttributeIds[attribute]
-                ),
-            )
-            for (index, _), value in zip(chunk, values, strict=True):
-                if value.StatusCode.is_good() and value.Value is not None:
-                    found[index] = value.Value.Value
+
+        async def serve(chunk: Sequence[NodeId]) -> Sequence[Any]:
+            identifier = ua.AttributeIds[attribute]
+            results: Sequence[Any] = await self._session.read_attributes(list(chunk), identifier)
+            return results
+
+        values = await self._reads.run([node_id for _, node_id in known], serve)
+        for (index, _), value in zip(known, values, strict=True):
+            good = value.StatusCode is None or value.StatusCode.is_good()
+            if good and value.Value is not None:
+                found[index] = value.Value.Value
         return found
-
-    async def variables(self, root: str, depth: int, namespace: str) -> list[str]:
-        """Addresses of all variables below a node, in the order of the server's references."""
-        start = self.node_id(root)
-        level = [] if start is None else [start]
-        seen = set(level)
-        found: list[str] = []
-        for _ in range(depth):
-            following: list[NodeId] = []
-            for chunk in chunks(level, self._config.items_per_call_max):
-                for reference in await self._browse(chunk):
-                    node_id = _local(reference.NodeId)
-                    if node_id is None or node_id in seen:
-                        continue
-                    seen.add(node_id)
-                    following.append(node_id)
-                    if reference.NodeClass is ua.NodeClass.Variable and self._wanted(
-                        node_id, namespace
-                    ):
-                        found.append(self.address_of(node_id))
-            level = following
-        return found
-
-    def _wanted(self, node_id: NodeId, namespace: str) -> bool:
-        index = node_id.NamespaceIndex
-        if not namespace:
-            return bool(index)
-        return index < len(self.namespaces) and self.namespaces[index] == namespace
-
-    async def _browse(self, node_ids: list[NodeId]) -> list[Any]:
-        """Organizes, HasComponent and their like, forward, to objects and variables."""
-        session = self._session
-        parameters = ua.BrowseParameters()
-        for node_id in node_ids:
-            for type_id in (ua.ObjectIds.Organizes, ua.ObjectIds.Aggregates):
-                wanted = ua.BrowseDescription()
-                wanted.NodeId = node_id
-                wanted.BrowseDirection = ua.BrowseDirection.Forward
-                wanted.ReferenceTypeId = ua.NodeId(type_id)
-                wanted.IncludeSubtypes = True
-                wanted.NodeClassMask = ua.NodeClass.Object | ua.NodeClass.Variable
-                wanted.ResultMask = ua.BrowseResultMask.All
-                parameters.NodesToBrowse.append(wanted)
-        results = await call(self._config.url, session.browse(parameters))
-        found: list[Any] = []
-        while results:
-            points = []
-            for result in results:
-                found += result.References or ()
-                if result.ContinuationPoint:
-                    points.append(result.ContinuationPoint)
-            results = []
-            if points:
-                following = ua.BrowseNextParameters()
-                following.ReleaseContinuationPoints = False
-                following.ContinuationPoints = points
-                results = await call(self._config.url, session.browse_next(following))
-        has_property = ua.NodeId(ua.ObjectIds.HasProperty)
-        return [each for each in found if each.ReferenceTypeId != has_property]
 
     async def parent_type(self, type_address: str) -> str | None:
-        """Address of the supertype of a data type."""
+        """Address of the supertype of a type."""
         node_id = self.node_id(type_address)
         if node_id is None:
             return None
-        wanted = ua.BrowseDescription()
-        wanted.NodeId = node_id
-        wanted.BrowseDirection = ua.BrowseDirection.Inverse
-        wanted.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HasSubtype)
-        parameters = ua.BrowseParameters()
-        parameters.NodesToBrowse = [wanted]
-        results = await call(self._config.url, self._session.browse(parameters))
-        for reference in results[0].References or ():
-            parent = _local(reference.NodeId)
+        found, _ = await self.browser.follow([node_id], (ua.ObjectIds.HasSubtype,), inverse=True)
+        for reference in found[0]:
+            parent = self.local(reference.NodeId)
             return None if parent is None else self.address_of(parent)
         return None
-
-
-def _local(node_id: Any) -> NodeId | None:
-    """Plain node id of a reference's target; None when it lives in another server."""
-    if getattr(node_id, "ServerIndex", 0) or getattr(node_id, "NamespaceUri", None):
-        return None
-    return NodeId(node_id.Identifier, node_id.NamespaceIndex, node_id.NodeIdType)

@@ -4,17 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.opcua.rules import BrowseRule, read_rule
 from connectors.opcua.security import SecurityConfig, UserConfig, read_security, read_user
 from connectors.settings import Table
-
-
-@dataclass(frozen=True, slots=True)
-class BrowseConfig:
-    """Take every variable below a node."""
-
-    root: str
-    depth: int
-    namespace: str  # uri; "" means every namespace but the standard one
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +18,7 @@ class OpcUaConfig:
     security: SecurityConfig
     user: UserConfig
     nodes: tuple[str, ...]
-    browse: tuple[BrowseConfig, ...]
+    browse: tuple[BrowseRule, ...]
     publishing_interval_ms: float
     sampling_interval_ms: float
     queue_size: int
@@ -40,6 +32,7 @@ class OpcUaConfig:
     session_timeout_s: float
     request_timeout_s: float
     survey_interval_s: float
+    discover_interval_s: float
 
 
 def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
@@ -58,7 +51,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         security=security,
         user=read_user(table, security),
         nodes=table.texts("nodes"),
-        browse=tuple(_browse(entry) for entry in table.tables("browse")),
+        browse=tuple(read_rule(entry) for entry in table.tables("browse")),
         publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
         sampling_interval_ms=table.number("sampling_interval_ms", 0.0, 0.0, 3_600_000.0),
         queue_size=table.integer("queue_size", 10_000, 1, 1_000_000),
@@ -74,6 +67,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         session_timeout_s=table.number("session_timeout_s", 120.0, 1.0, 86_400.0),
         request_timeout_s=table.number("request_timeout_s", 4.0, 0.1, 600.0),
         survey_interval_s=table.number("survey_interval_s", 60.0, 0.1, 86_400.0),
+        discover_interval_s=table.number("discover_interval_s", 3_600.0, 0.0, 2_592_000.0),
     )
     table.done()
     if not config.nodes and not config.browse:
@@ -81,13 +75,3 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
     if not config.url.startswith("opc.tcp://"):
         raise table.refuse("url", config.url, "opc.tcp://host:port")
     return config
-
-
-def _browse(table: Table) -> BrowseConfig:
-    found = BrowseConfig(
-        root=table.text("root", "i=85"),
-        depth=table.integer("depth", 10, 1, 100),
-        namespace=table.text("namespace", ""),
-    )
-    table.done()
-    return found

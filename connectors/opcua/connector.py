@@ -15,13 +15,13 @@ from typing import Any
 from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.opcua.config import OpcUaConfig, read_config
+from connectors.opcua.finding import Finder
 from connectors.opcua.items import Item, Registry
 from connectors.opcua.notification import Notification
 from connectors.opcua.pump import Pump
 from connectors.opcua.rows import ChangeRows
 from connectors.opcua.session import Session, SubscriptionLost
-from connectors.opcua.types import TypeTable
-from connectors.sink import Link, Reject, Sink, SourceItem, SourceState
+from connectors.sink import Link, Reject, Sink, SourceState
 
 _BAD_TIMEOUT = 0x800A_0000
 _STALE_KEEPALIVES = 3.0
@@ -53,6 +53,7 @@ class OpcUaConnector:
         self._status = ConnectorStatus()
         self._registry = Registry()
         self._rows = ChangeRows(self._registry)
+        self._finder = Finder(self._config, self._registry, clock)
         self._session: Session | None = None
         self._subscriptions: dict[int, int] = {}  # id -> sequence expected next
         self._surveyed_s = 0.0
@@ -103,7 +104,7 @@ class OpcUaConnector:
         session = Session(self._config, self._clock)
         await session.connect()
         try:
-            await self._find_items(sink, session)
+            await self._finder.find(sink, session.nodes)
             self._registry.forget_session()
             self._subscriptions = {}
             await self._monitor(sink, session, self._registry.items)
@@ -119,29 +120,6 @@ class OpcUaConnector:
             detail += f"; {session.notice}"
         live = sum(item.live for item in self._registry.items)
         return session, f"{detail}; {live} of {len(self._registry.items)} items"
-
-    async def _find_items(self, sink: Sink, session: Session) -> None:
-        addresses = [session.nodes.normal(node) for node in self._config.nodes]
-        for wanted in self._config.browse:
-            addresses += await session.nodes.variables(wanted.root, wanted.depth, wanted.namespace)
-        known = len(self._registry.items)
-        for address in addresses:
-            self._registry.add(address)
-        new = self._registry.items[known:]
-        await TypeTable(session.nodes, self._registry).fill(new)
-        await self._describe(sink, session, new)
-
-    async def _describe(self, sink: Sink, session: Session, items: list[Item]) -> None:
-        addresses = [item.address for item in items]
-        names = await session.nodes.read(addresses, "DisplayName")
-        texts = await session.nodes.read(addresses, "Description")
-        described = tuple(
-            SourceItem(address, getattr(name, "Text", "") or "", getattr(text, "Text", "") or "")
-            for address, name, text in zip(addresses, names, texts, strict=True)
-            if name is not None
-        )
-        if described:
-            await sink.describe(described)
 
     async def _monitor(self, sink: Sink, session: Session, items: list[Item]) -> None:
         """Monitor items that are not; what the server refuses is named once."""
@@ -292,6 +270,7 @@ class OpcUaConnector:
         for item, found in zip(items, classes, strict=True):
             if found is None and item.live:
                 item.live, item.missing = False, True
+                self._finder.due = True
                 rejects.append(_absent(item, "the node is gone", self._clock.now_ns()))
             elif found is not None and not item.live:
                 back.append(item)
@@ -301,6 +280,7 @@ class OpcUaConnector:
         if rejects:
             self._status.rejected += len(rejects)
             await sink.reject(tuple(rejects))
+        await self._monitor(sink, session, await self._finder.again(sink, session.nodes))
 
     def _lose_session(self) -> None:
         self._session = None

@@ -1,0 +1,99 @@
+"""Browse rules of a configuration: which variables become items, and under which address."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.settings import Table
+
+_FIELDS = ("node", "path", "name", "namespace")
+ARRAYS = ("elements", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseRule:
+    """Take variables below a node.
+
+    Attributes
+    ----------
+    root : str
+        Node id, or a path of browse names below Objects that begins with ``/``.
+    depth : int
+    namespace : str
+        Uri of the variables' namespace; "" means every one but the standard one.
+    include, exclude : tuple of str
+        Globs over the path below the root; ``*`` stays within a name, ``**`` does not. What lies
+        below an excluded node is excluded.
+    types, data_types : tuple of str
+        Names or node ids; subtypes count.
+    properties : bool
+        Take properties, too.
+    address : str
+        Template of the items' addresses.
+    nodes_max : int
+        Bound of nodes looked at.
+    """
+
+    root: str
+    depth: int
+    namespace: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    data_types: tuple[str, ...] = ()
+    properties: bool = False
+    address: str = "{node}"
+    nodes_max: int = 1_000_000
+
+
+def read_rule(table: Table) -> BrowseRule:
+    """Read one ``[[browse]]`` table.
+
+    Raises
+    ------
+    ConfigError
+        For a template with an unknown field, and what else is wrong.
+    """
+    found = BrowseRule(
+        root=table.text("root", "i=85"),
+        depth=table.integer("depth", 10, 1, 100),
+        namespace=table.text("namespace", ""),
+        include=table.texts("include"),
+        exclude=table.texts("exclude"),
+        types=table.texts("types"),
+        data_types=table.texts("data_types"),
+        properties=table.flag("properties", False),
+        address=table.text("address", "{node}"),
+        nodes_max=table.integer("nodes_max", 1_000_000, 1, 100_000_000),
+    )
+    table.done()
+    used = set(re.findall(r"\{(.*?)\}", found.address))
+    if not used & {"node", "path"} or used - set(_FIELDS):
+        want = "a template with {node} or {path}, and with {name} and {namespace} if you like"
+        raise table.refuse("address", found.address, want)
+    return found
+
+
+def fill(template: str, fields: Mapping[str, str]) -> str:
+    """Fill a template; texts of the server are never read as templates."""
+    return re.sub(r"\{(\w+)\}", lambda match: fields[match[1]], template)
+
+
+class Globs:
+    """Globs over paths, compiled."""
+
+    def __init__(self, globs: tuple[str, ...]) -> None:
+        self._patterns = [(each, re.compile(_regex(each))) for each in globs]
+
+    def first(self, path: str) -> str | None:
+        """First glob that matches a path."""
+        for glob, pattern in self._patterns:
+            if pattern.fullmatch(path):
+                return glob
+        return None
+
+
+def _regex(glob: str) -> str:
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(special.get(part) or re.escape(part) for part in parts)
