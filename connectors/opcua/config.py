@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.opcua.rules import BrowseRule, read_rule
+from connectors.opcua.rules import BrowseRule, Shape, read_rule, read_shape
 from connectors.opcua.security import SecurityConfig, UserConfig, read_security, read_user
 from connectors.settings import Table
 
@@ -18,6 +18,7 @@ class OpcUaConfig:
     security: SecurityConfig
     user: UserConfig
     nodes: tuple[str, ...]
+    shape: Shape
     browse: tuple[BrowseRule, ...]
     publishing_interval_ms: float
     sampling_interval_ms: float
@@ -51,6 +52,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         security=security,
         user=read_user(table, security),
         nodes=table.texts("nodes"),
+        shape=read_shape(table),
         browse=tuple(read_rule(entry) for entry in table.tables("browse")),
         publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
         sampling_interval_ms=table.number("sampling_interval_ms", 0.0, 0.0, 3_600_000.0),

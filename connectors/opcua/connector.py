@@ -104,7 +104,7 @@ class OpcUaConnector:
         session = Session(self._config, self._clock)
         await session.connect()
         try:
-            await self._finder.find(sink, session.nodes)
+            await self._finder.find(sink, session)
             self._registry.forget_session()
             self._subscriptions = {}
             await self._monitor(sink, session, self._registry.items)
@@ -280,7 +280,7 @@ class OpcUaConnector:
         if rejects:
             self._status.rejected += len(rejects)
             await sink.reject(tuple(rejects))
-        await self._monitor(sink, session, await self._finder.again(sink, session.nodes))
+        await self._monitor(sink, session, await self._finder.again(sink, session))
 
     def _lose_session(self) -> None:
         self._session = None

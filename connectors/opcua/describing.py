@@ -109,6 +109,10 @@ async def _data_types(
     ordered = sorted(addresses)
     names = await nodes.read(ordered, "BrowseName")
     properties = await _properties(nodes, ordered)
+    definitions = await nodes.read(ordered, "DataTypeDefinition")
+    for own, definition in zip(properties, definitions, strict=True):
+        if isinstance(definition, ua.EnumDefinition) and "EnumStrings" not in own:
+            own.setdefault("EnumValues", definition.Fields or [])
     return {
         address: (str(getattr(name, "Name", None) or address), own)
         for address, name, own in zip(ordered, names, properties, strict=True)
@@ -123,7 +127,8 @@ def _states(own: Mapping[str, Any]) -> str:
         for each in values[:_STATES_MAX]:
             value = getattr(each, "Value", None)
             if isinstance(value, int):
-                found[str(value)] = _text(getattr(each, "DisplayName", None))
+                text = _text(getattr(each, "DisplayName", None))
+                found[str(value)] = text or str(getattr(each, "Name", None) or "")[:_TEXT_MAX]
     elif isinstance(strings, list):
         found = {str(place): _text(each) for place, each in enumerate(strings[:_STATES_MAX])}
     elif "TrueState" in own or "FalseState" in own:

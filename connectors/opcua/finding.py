@@ -6,6 +6,7 @@ from connectors.opcua.config import OpcUaConfig
 from connectors.opcua.describing import describe
 from connectors.opcua.discovery import Discovery
 from connectors.opcua.items import Item, Registry
+from connectors.opcua.session import Session
 from connectors.opcua.types import TypeTable
 from connectors.sink import Reject, Sink
 
@@ -40,7 +41,7 @@ class Finder:
         """Let a session know addresses of earlier looks that are not node ids."""
         nodes.aliases = self._aliases
 
-    async def find(self, sink: Sink, nodes: AddressSpace) -> list[Item]:
+    async def find(self, sink: Sink, session: Session) -> list[Item]:
         """Look at the server; describe what is new.
 
         Returns
@@ -56,12 +57,17 @@ class Finder:
             If a node id of the configuration is none.
         """
         self.due, self._looked_s = False, self._clock.monotonic_s()
+        nodes = session.nodes
         self.attach(nodes)
         survey = await Discovery(nodes).survey(self._config.nodes, self._config.browse)
         self._aliases.update(survey.aliases())
         known = len(self._registry.items)
         for each in survey.taken:
-            self._registry.add(each.address)
+            item = self._registry.add(each.address)
+            rules = self._config.browse
+            shape = self._config.shape if each.rule < 0 else rules[each.rule].shape
+            self._registry.shapes[item.handle] = shape
+        await session.structures.load()
         new = self._registry.items[known:]
         await TypeTable(nodes, self._registry).fill(new)
         taken = {each.address: each for each in survey.taken}
@@ -75,10 +81,10 @@ class Finder:
             await sink.reject(tuple(Reject(self._config.url, each, b"", now_ns) for each in fresh))
         return new
 
-    async def again(self, sink: Sink, nodes: AddressSpace) -> list[Item]:
+    async def again(self, sink: Sink, session: Session) -> list[Item]:
         """Look again, if it is due or time."""
         interval_s = self._config.discover_interval_s
         since_s = self._clock.monotonic_s() - self._looked_s
         if not self._config.browse or not (self.due or 0 < interval_s <= since_s):
             return []
-        return await self.find(sink, nodes)
+        return await self.find(sink, session)

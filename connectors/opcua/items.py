@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from connectors.opcua.rules import Shape
 from storage_engine.sample import Int64Array, ValueType
 
 NEVER = -(1 << 63)
@@ -46,6 +47,7 @@ class Registry:
         self._types = np.zeros(_ROOM, np.uint8)
         self._last_ns = np.full(_ROOM, NEVER, np.int64)
         self._addresses: tuple[str, ...] = ()
+        self.shapes: dict[int, Shape] = {}  # by handle, where it is not the default
 
     def add(self, address: str) -> Item:
         """Item of an address, new or known."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectors.opcua import publish
+from connectors.opcua.variants import Tree
 from storage_engine.sample import Int64Array, UInt32Array, UInt64Array, ValueType
 
 _Bytes = npt.NDArray[np.uint8]
@@ -73,12 +74,33 @@ class Changes:
         return len(self.columns[0])
 
 
+@dataclass(slots=True)
+class Wide:
+    """A list or a structure as one monitored item's value."""
+
+    handle: int
+    tree: Tree
+    status: int
+    source_ns: int | None
+    server_ns: int | None
+
+
+@dataclass(slots=True)
+class Broken:
+    """Part of a message that could not be read: why, and its bytes."""
+
+    reason: str
+    payload: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Notification:
     """One Publish answer.
 
     ``sequence`` of a keep-alive (``data`` is False) is the number the next message will have.
     ``problems`` are changes that cannot be samples; ``published_ns`` is the server's own clock.
+    ``wide`` are values of more than one sample, ``events`` (handle, fields), ``broken`` parts that
+    could not be read.
     """
 
     subscription: int
@@ -88,6 +110,9 @@ class Notification:
     problems: list[Change] = field(default_factory=list)
     status_changes: list[int] = field(default_factory=list)
     published_ns: int | None = None
+    wide: list[Wide] = field(default_factory=list)
+    events: list[tuple[int, list[Tree]]] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
 
 
 def decode_publish(data: bytes) -> Notification:

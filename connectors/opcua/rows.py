@@ -6,12 +6,14 @@ import numpy as np
 
 from connectors.opcua import publish
 from connectors.opcua.items import NEVER, Registry
-from connectors.opcua.notification import Change, Changes, Notification
+from connectors.opcua.notification import Change, Changes, Notification, Wide
+from connectors.opcua.wide import WideRows
 from connectors.sink import Gap, Reject
 from storage_engine.sample import (
     AnyArray,
     BoolArray,
     ColumnData,
+    EventBatch,
     Int64Array,
     SampleBatch,
     UInt32Array,
@@ -19,6 +21,7 @@ from storage_engine.sample import (
     ValueType,
 )
 
+Batch = SampleBatch | EventBatch
 BAD_NODE_ID_INVALID = 0x8033_0000
 BAD_NODE_ID_UNKNOWN = 0x8034_0000
 OVERFLOW_REASON = "the server's queue of the item overflowed"
@@ -45,6 +48,7 @@ class ChangeRows:
         self._series: dict[ValueType, _Series] = {}
         self._rejects: list[Reject] = []
         self._gaps: list[Gap] = []
+        self._wide = WideRows(registry)
         self.count = 0
         self.newest_ns = 0
 
@@ -57,18 +61,26 @@ class ChangeRows:
         received_ns : int
             Time of receipt, for a server that sends no time at all.
         """
-        if len(message.changes):
-            self._add_changes(message.changes, received_ns)
+        changes = self._wide.take_nulls(message.changes, received_ns)
+        if len(changes):
+            self._add_changes(changes, received_ns)
+        for wide in message.wide:
+            self._add_wide(wide, received_ns)
+        for broken in message.broken:
+            self._rejects.append(Reject("", broken.reason, broken.payload, received_ns))
+            end_ns = received_ns if message.published_ns is None else message.published_ns
+            self._gaps.append(Gap(end_ns, end_ns, broken.reason))
         for change in message.problems:
             self._add_problem(change, received_ns)
 
-    def take(self) -> tuple[tuple[SampleBatch, ...], tuple[Reject, ...], tuple[Gap, ...]]:
+    def take(self) -> tuple[tuple[Batch, ...], tuple[Reject, ...], tuple[Gap, ...]]:
         """Batches (one per value type, rows in order of arrival), rejects and gaps since last."""
         addresses = self._registry.addresses
+        wide, too_wide = self._wide.take()
         batches = tuple(_batch(addresses, type_, rows) for type_, rows in self._series.items())
-        rejects, gaps = tuple(self._rejects), tuple(self._gaps)
+        rejects, gaps = (*self._rejects, *too_wide), tuple(self._gaps)
         self._series, self._rejects, self._gaps, self.count = {}, [], [], 0
-        return batches, rejects, gaps
+        return batches + wide, rejects, gaps
 
     def _add_changes(self, changes: Changes, received_ns: int) -> None:
         registry = self._registry
@@ -141,7 +153,17 @@ class ChangeRows:
         timestamp_ns = change.source_ns
         if timestamp_ns is None:
             timestamp_ns = received_ns if change.server_ns is None else change.server_ns
-        self._reject(items[change.handle].address, change.problem, timestamp_ns)
+        payload = change.value if isinstance(change.value, bytes) else b""
+        text = f"cannot take value: {change.problem}, want one that its type describes"
+        self._rejects.append(Reject(items[change.handle].address, text, payload, timestamp_ns))
+
+    def _add_wide(self, wide: Wide, received_ns: int) -> None:
+        if wide.handle >= len(self._registry.items):
+            self._reject(f"handle {wide.handle}", "got an unknown handle", received_ns)
+            return
+        before = self._wide.count
+        self._wide.add(wide, received_ns)
+        self.count += self._wide.count - before
 
     def _reject(self, address: str, reason: str, timestamp_ns: int) -> None:
         text = f"cannot take value: {reason}, want a scalar of a known item"

@@ -7,7 +7,25 @@ from dataclasses import dataclass
 from connectors.settings import Table
 
 _FIELDS = ("node", "path", "name", "namespace")
-ARRAYS = ("elements", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What becomes of a value that is more than a scalar.
+
+    Attributes
+    ----------
+    arrays : str
+        ``elements``: a series per element; ``json``: one text.
+    structures : str
+        ``fields``: a series per field; ``json``: one text.
+    elements_max : int
+        Series of one node at most; a value with more is refused whole and named.
+    """
+
+    arrays: str = "elements"
+    structures: str = "fields"
+    elements_max: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,16 @@ class BrowseRule:
     properties: bool = False
     address: str = "{node}"
     nodes_max: int = 1_000_000
+    shape: Shape = Shape()
+
+
+def read_shape(table: Table) -> Shape:
+    """Read ``arrays``, ``structures`` and ``elements_max`` of a table."""
+    return Shape(
+        arrays=table.text("arrays", "elements", among=("elements", "json")),
+        structures=table.text("structures", "fields", among=("fields", "json")),
+        elements_max=table.integer("elements_max", 1_000, 1, 1_000_000),
+    )
 
 
 def read_rule(table: Table) -> BrowseRule:
@@ -65,6 +93,7 @@ def read_rule(table: Table) -> BrowseRule:
         properties=table.flag("properties", False),
         address=table.text("address", "{node}"),
         nodes_max=table.integer("nodes_max", 1_000_000, 1, 100_000_000),
+        shape=read_shape(table),
     )
     table.done()
     used = set(re.findall(r"\{(.*?)\}", found.address))

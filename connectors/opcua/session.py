@@ -28,9 +28,10 @@ from connectors.connector import Clock, ConnectorError, SourceUnavailable
 from connectors.opcua.address_space import AddressSpace
 from connectors.opcua.calls import LOST, call, cannot, chunks
 from connectors.opcua.config import OpcUaConfig
-from connectors.opcua.generic import notification_of
+from connectors.opcua.general import decode_general
 from connectors.opcua.notification import Notification, Unusual, decode_publish
 from connectors.opcua.security import Guard
+from connectors.opcua.structures import Structures
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
@@ -66,6 +67,7 @@ class Session:
         self._renewal: asyncio.Task[None] | None = None
         self._guard = Guard(config.url, config.security, config.user, clock)
         self.nodes = AddressSpace(self._client, config)
+        self.structures = Structures(self.nodes)
 
     async def connect(self) -> None:
         """Open a channel and a new session, and read the namespaces.
@@ -244,22 +246,33 @@ class Session:
         try:
             return decode_publish(body)
         except Unusual:
-            response = struct_from_binary(ua.PublishResponse, Buffer(body))
-            return notification_of(
-                response.Parameters.SubscriptionId, response.Parameters.NotificationMessage
-            )
+            return self._decode_general(body)
 
     async def republish(self, subscription: int, sequence: int) -> Notification | None:
         """Ask for a missed notification message again; None when the server has it no more."""
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId = subscription
+        request.Parameters.RetransmitSequenceNumber = sequence
         try:
-            message = await self._client.uaclient.session.republish(subscription, sequence)
+            body = bytes(await self._send(request))
         except (BadMessageNotAvailable, BadSubscriptionIdInvalid):
             return None
         except LOST as error:
             raise SourceUnavailable(cannot("republish", self._config.url, error)) from error
-        if message.SequenceNumber != sequence or not message.NotificationData:
+        try:
+            message = decode_publish(body)
+        except Unusual:
+            message = self._decode_general(body)
+        if message.sequence != sequence or not message.data:
             return None
-        return notification_of(subscription, message)
+        message.subscription = subscription
+        return message
+
+    def _decode_general(self, body: bytes) -> Notification:
+        try:
+            return decode_general(body, self.structures)
+        except ValueError as error:
+            raise SourceUnavailable(cannot("read answer", self._config.url, error)) from error
 
     @property
     def notice(self) -> str:

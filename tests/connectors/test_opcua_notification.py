@@ -7,6 +7,7 @@ import sys
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from asyncua import ua
@@ -18,12 +19,12 @@ from hypothesis import strategies as st
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import opcua_reference as reference
+from opcua_library import notification_of
 
 from connectors import kernels
-from connectors.opcua.generic import notification_of
-from connectors.opcua.items import Registry
+from connectors.opcua.general import decode_general
 from connectors.opcua.notification import Unusual, decode_publish
-from connectors.opcua.rows import ChangeRows
+from connectors.opcua.structures import Structures
 from storage_engine.sample import ValueType
 
 T = ua.VariantType
@@ -151,25 +152,19 @@ def test_times_keep_their_hundred_nanoseconds(ticks):
         ua.Variant(ua.EUInformation(), T.ExtensionObject),
     ],
 )
-def test_what_is_no_scalar_goes_the_general_way_and_is_named(variant):
-    """Arrays and structures are not samples; their neighbours in the message are."""
+def test_what_is_no_plain_scalar_goes_the_general_way_and_its_neighbours_with_it(variant):
+    """Arrays, structures, node ids: left aside by the fast decoder, not lost."""
     values = [ua.DataValue(variant), ua.DataValue(ua.Variant(1.5, T.Double))]
     body = response(values)
     with pytest.raises(Unusual):
         decode_publish(body)
-    message = struct_from_binary(ua.PublishResponse, Buffer(body)).Parameters.NotificationMessage
-    registry = Registry()
-    for name in ("array", "number"):
-        registry.add(name)
-    rows = ChangeRows(registry)
 
-    rows.add(notification_of(77, message), 5)
+    found = decode_general(body, Structures(SimpleNamespace(namespaces=[])))
 
-    (batch,), (reject,), _ = rows.take()
-    assert [1] == batch.address_index.tolist()
-    assert batch.addresses[1] == "number"
-    assert reject.address == "array"
-    assert "want a scalar" in reject.reason
+    assert 2 == len(found.changes) + len(found.wide)
+    assert [] == found.problems == found.broken
+    handles, types = found.changes.columns[0].tolist(), found.changes.columns[1].tolist()
+    assert (1, ValueType.FLOAT64) == (handles[-1], types[-1])
 
 
 @given(st.binary(max_size=300))

@@ -1,4 +1,4 @@
-"""Notifications that asyncua decoded, in our shape: the way for everything unusual."""
+"""Notifications that asyncua decoded, in our shape: what our decoders are compared with."""
 
 import dataclasses
 from datetime import UTC, datetime
