@@ -6,6 +6,7 @@ event whose ``voids`` names the 32 hex digits of the id it voids; events are nev
 
 from storage_engine.sample import Column, ValueType
 
+_B = ValueType.BOOL
 _F = ValueType.FLOAT64
 _I = ValueType.INT64
 _S = ValueType.SYMBOL
@@ -66,6 +67,31 @@ EVENT_KINDS: dict[str, tuple[Column, ...]] = {
     "meter_declared": _kind(
         meter=_S, reason=_S, old_register=_F, new_register=_F
     ),  # reset, replaced
+    # alarms and other events of a source; names follow OPC UA Part 9
+    "alarm": _kind(
+        event_type=_S,
+        node=_T,  # what it is about
+        source_name=_S,
+        message=_T,
+        severity=_I,  # 1 to 1000
+        receive_ns=_I,
+        condition=_T,
+        condition_name=_S,
+        branch=_T,
+        retain=_B,
+        enabled=_B,
+        condition_quality=_I,
+        comment=_T,
+        user=_S,
+        acked=_B,
+        confirmed=_B,
+        active=_B,
+        state=_S,
+        suppressed=_B,
+    ),
+    "source_event": _kind(
+        event_type=_S, node=_T, source_name=_S, message=_T, severity=_I, receive_ns=_I
+    ),
     # stations and the house itself
     "station_state": _kind(station=_S, state=_S, reason=_S),
     "source_state": _kind(collector=_S, link=_S, detail=_T, clock_offset_ns=_I),

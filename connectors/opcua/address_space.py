@@ -44,6 +44,11 @@ class AddressSpace:
         self.namespaces: list[str] = []
         self.aliases: Mapping[str, str] = {}
 
+    @property
+    def service(self) -> Any:
+        """Door of asyncua to the services of this session."""
+        return self._session
+
     async def load(self) -> None:
         """Read the namespace table, and how much the server takes in one call."""
         self.namespaces = list(await self._client.get_namespace_array())

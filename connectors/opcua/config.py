@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.opcua.event_rules import EventRule, read_events
 from connectors.opcua.rules import BrowseRule, Shape, read_rule, read_shape
 from connectors.opcua.security import SecurityConfig, UserConfig, read_security, read_user
 from connectors.settings import Table
@@ -20,6 +21,7 @@ class OpcUaConfig:
     nodes: tuple[str, ...]
     shape: Shape
     browse: tuple[BrowseRule, ...]
+    events: tuple[EventRule, ...]
     publishing_interval_ms: float
     sampling_interval_ms: float
     queue_size: int
@@ -54,6 +56,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         nodes=table.texts("nodes"),
         shape=read_shape(table),
         browse=tuple(read_rule(entry) for entry in table.tables("browse")),
+        events=tuple(read_events(entry) for entry in table.tables("events")),
         publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
         sampling_interval_ms=table.number("sampling_interval_ms", 0.0, 0.0, 3_600_000.0),
         queue_size=table.integer("queue_size", 10_000, 1, 1_000_000),
@@ -72,8 +75,8 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         discover_interval_s=table.number("discover_interval_s", 3_600.0, 0.0, 2_592_000.0),
     )
     table.done()
-    if not config.nodes and not config.browse:
-        raise table.refuse("nodes", [], "node ids, or browse")
+    if not config.nodes and not config.browse and not config.events:
+        raise table.refuse("nodes", [], "node ids, or browse, or events")
     if not config.url.startswith("opc.tcp://"):
         raise table.refuse("url", config.url, "opc.tcp://host:port")
     return config

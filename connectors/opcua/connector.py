@@ -15,6 +15,7 @@ from typing import Any
 from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus, SourceUnavailable
 from connectors.opcua.config import OpcUaConfig, read_config
+from connectors.opcua.event_source import EventSource
 from connectors.opcua.finding import Finder
 from connectors.opcua.items import Item, Registry
 from connectors.opcua.notification import Notification
@@ -53,6 +54,7 @@ class OpcUaConnector:
         self._status = ConnectorStatus()
         self._registry = Registry()
         self._rows = ChangeRows(self._registry)
+        self._events = EventSource(name, self._config, clock)
         self._finder = Finder(self._config, self._registry, clock)
         self._session: Session | None = None
         self._subscriptions: dict[int, int] = {}  # id -> sequence expected next
@@ -100,6 +102,7 @@ class OpcUaConnector:
             except SubscriptionLost:
                 self._lose_session()
             else:
+                await self._events.refresh(self._session)
                 return self._session, "session resumed"
         session = Session(self._config, self._clock)
         await session.connect()
@@ -108,6 +111,9 @@ class OpcUaConnector:
             self._registry.forget_session()
             self._subscriptions = {}
             await self._monitor(sink, session, self._registry.items)
+            events = await self._events.open(sink, session)
+            if events is not None:
+                self._subscriptions[events] = 1
         except BaseException:
             await session.close()
             raise
@@ -197,6 +203,8 @@ class OpcUaConnector:
             elif message.data:
                 taken.append((message.subscription, message.sequence))  # seen before
             self._subscriptions[message.subscription] = expected
+        if await self._events.settle(session, received_ns):
+            self._finder.due, self._surveyed_s = True, 0.0
         await self._put(sink)
         for subscription, sequence in taken:
             pump.durable(subscription, sequence)
@@ -230,17 +238,21 @@ class OpcUaConnector:
                 raise SubscriptionLost("the server ended our subscription: got BadTimeout")
             self._surveyed_s = 0.0  # asks for a look at every node
         self._rows.add(message, received_ns)
+        self._events.hold(message)
         taken.append((message.subscription, message.sequence))
 
     async def _put(self, sink: Sink) -> None:
-        self._status.received += self._rows.count
+        self._status.received += self._rows.count + self._events.count
         self._status.last_timestamp_ns = self._rows.newest_ns
         batches, rejects, gaps = self._rows.take()
+        events, event_gaps = self._events.take()
+        batches, gaps = batches + events, gaps + event_gaps
         self._status.gaps += len(gaps)
         if gaps:
             await sink.gap(gaps)
         self._status.rejected += len(rejects)
         await deliver(sink, batches, rejects, self._clock, self._rng)
+        self._events.durable()
 
     async def _watch(self, sink: Sink, session: Session, pump: Pump) -> None:
         """Notice a silent server, and nodes that come and go."""

@@ -13,6 +13,7 @@ import struct
 from connectors.opcua.notification import Broken, Change, Notification, Wide, changes_of
 from connectors.opcua.structures import Structures
 from connectors.opcua.variants import (
+    NULL,
     Bytes,
     Leaf,
     Packed,
@@ -115,11 +116,19 @@ class _Reading:
                     start = data.at
                     handle = data.one(_U32)
                     fields = [variant(data) for _ in range(data.count())]
-                    self.events.append((handle, fields))
+                    self.events.append((handle, [self._field(each) for each in fields]))
             else:
                 self.broken.append(Broken(f"cannot read part: got type {kind}", body))
         except ValueError as error:
             self.broken.append(Broken(f"cannot read part {kind}: {error}", body[start:]))
+
+    def _field(self, tree: Tree) -> Tree:
+        try:
+            return self._structures.unpack(tree)
+        except ValueError as error:
+            payload = tree.body if isinstance(tree, Packed) else None
+            self.broken.append(Broken(f"cannot read field of event: {error}", payload or b""))
+            return NULL
 
     def _change(self, handle: int, value: Value, raw: bytes) -> None:
         times = value.source_ns, value.server_ns

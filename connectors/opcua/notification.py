@@ -114,6 +114,11 @@ class Notification:
     events: list[tuple[int, list[Tree]]] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
 
+    @property
+    def rows(self) -> int:
+        """About how many rows it becomes."""
+        return len(self.changes) + len(self.wide) + len(self.events)
+
 
 def decode_publish(data: bytes) -> Notification:
     """Decode a PublishResponse, or a RepublishResponse, which has subscription 0.

@@ -93,7 +93,7 @@ class Pump:
                     continue
                 self.heard_s = self._clock.monotonic_s()
                 self._waiting.append(message)
-                self._rows += len(message.changes) + len(message.problems)
+                self._rows += message.rows + len(message.problems)
                 if self._rows > self._rows_max:
                     self._room.clear()
                 self._wake.set()

@@ -12,6 +12,7 @@ from storage_engine.sample import ValueType, source_event_id
 
 AT = "2026-03-01T08:00:00Z"
 SAMPLE = {
+    ValueType.BOOL: True,
     ValueType.FLOAT64: 1.5,
     ValueType.INT64: 7,
     ValueType.SYMBOL: "A",

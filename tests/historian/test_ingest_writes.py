@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from connectors.columns import column_data
 from historian.catalog_records import TagDraft
 from historian.errors import Conflict, RequestInvalid
 from historian.events import EVENT_KINDS
@@ -304,6 +305,27 @@ def test_events_take_columns_in_any_order_and_leave_the_rest_null(tmp_path: Path
         kind, told, lsn = store.told[0]
         assert ("unit_arrived", EVENT_KINDS["unit_arrived"]) == (kind, told.columns)
         assert lsn <= store.engine.durable_lsn
+
+    run(tmp_path, work)
+
+
+def test_alarms_keep_states_that_are_true_false_or_unknown(tmp_path: Path) -> None:
+    """The kinds of the plant before had no booleans."""
+
+    async def work(store: OpenIngest) -> None:
+        states = [True, False, None]
+        columns = (Column("active", B), Column("severity", N))
+        data = (column_data(B, states), column_data(N, [900, None, 1]))
+        ids = np.frombuffer(b"".join(source_event_id("s", i) for i in range(3)), EVENT_ID_DTYPE)
+        at = np.array([NOW_NS, NOW_NS + 1, NOW_NS + 2], np.int64)
+        batch = EventBatch("alarm", at, ids, columns, data)
+        assert 3 == (await store.ingest.put_events(batch, "line")).stored
+        assert 0 == len((await store.ingest.put_events(batch, "line")).rejects)
+
+        found = store.events("alarm").data
+        assert [states, [900, None, 1], [None] * 3] == [
+            found[name].objects() for name in ("active", "severity", "acked")
+        ]
 
     run(tmp_path, work)
 
