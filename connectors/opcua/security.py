@@ -183,16 +183,19 @@ class Guard:
         Raises
         ------
         SourceUnavailable
-            Untrusted among them.
+            Untrusted among them, and when our own certificates cannot be used.
         ConfigError
-            If our own certificates cannot be used.
+            If the user's certificate cannot be used, or the server wants a password in clear.
         """
         await self._take_user(client)
         folder = self._security.pki_path
         if folder is None:
             await self._try(attempt)
             return
-        own = await asyncio.to_thread(usable, folder / "own", self._clock.now_ns())
+        try:
+            own = await asyncio.to_thread(usable, folder / "own", self._clock.now_ns())
+        except ConfigError as error:  # a person mends it while we try again
+            raise SourceUnavailable(str(error)) from error
         certificate = await self._believe(client)
         for place, pair in enumerate(own):
             await self._prepare(client, pair, certificate)
@@ -207,6 +210,25 @@ class Guard:
                 continue
             self.notice = self._notice(own, pair)
             return
+
+    async def changed(self, client: Client) -> bool:
+        """Whether the server shows another certificate than the one its channel was opened with.
+
+        A server that has renewed its certificate refuses the old channel for ever.
+        """
+        if self._security.pki_path is None:
+            return False
+        policy = client.security_policy
+        try:
+            found = await self._believe(client)
+        except Untrusted:
+            return True
+        except SourceUnavailable:
+            return False
+        finally:
+            client.security_policy = policy
+            client.uaclient.set_security(policy)
+        return found != policy.peer_certificate
 
     async def activate(self, client: Client) -> None:
         """Activate the session with the user's token, after a look at what the server asks for."""

@@ -104,6 +104,8 @@ class Session:
             await self._open_channel()
         except LOST as error:
             self._drop_transport()
+            if await self._guard.changed(self._client):
+                raise SubscriptionLost(cannot("resume session", self._config.url, error)) from error
             raise SourceUnavailable(cannot("connect", self._config.url, error)) from error
         try:
             self._client.uaclient.session.rebind_authentication_token()

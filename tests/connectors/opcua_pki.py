@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from connectors.opcua.certificates import Identity, make, moment
+from connectors.opcua.certificates import Identity, make
 from connectors.opcua.testing import URI
 from historian.clock import SystemClock
 from historian.testing import free_port
@@ -137,12 +137,12 @@ class Users:
 
 
 @contextlib.asynccontextmanager
-async def secured(server_pair, *policies, users=None, uri=SERVER_URI, tokens=None, believe=None):
+async def secured(server_pair, *policies, users=None, tokens=None, believe=None, port=0):
     """Serve one variable x = 4.5 of a real server; gives (port, server)."""
-    port = free_port()
+    port = port or free_port()
     server = Server(user_manager=users)
     await server.init()
-    await server.set_application_uri(uri)
+    await server.set_application_uri(SERVER_URI)
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
     server.set_security_policy(list(policies) or [POLICY_TYPES.Basic256Sha256_SignAndEncrypt])
     if tokens:
@@ -173,8 +173,3 @@ def settings(port, pki, **more):
         "nodes": [f"nsu={URI};s=x"],
         **more,
     }
-
-
-def today():
-    """Now, as certificates compare it."""
-    return moment(SystemClock().now_ns())

@@ -7,6 +7,7 @@ import pytest
 from asyncua import ua
 from asyncua.common.methods import uamethod
 
+from connectors.connector import SourceUnavailable
 from connectors.opcua.alarms import _filter
 from connectors.opcua.connector import OpcUaConnector
 from connectors.opcua.event_rules import EventRule
@@ -207,6 +208,44 @@ def test_conditions_are_asked_for_after_every_connection_and_stored_once():
     assert 1 == len(sink.events("alarm"))
     assert 2 == len(press.refreshes)
     assert ["later"] == [event["message"] for event in sink.events("source_event")]
+
+
+def test_a_cut_line_asks_for_conditions_again_when_its_session_is_resumed():
+    """What changed behind the end of the server's queue is told by the refresh alone."""
+
+    async def play():
+        press = Press()
+        await press.start()
+        cable = Cable(free_port(), press.plant.port)
+        await cable.start()
+        sink = RecordingSink()
+        settings = quick_settings(cable._port, events=[{}])
+        connector = OpcUaConnector("line", settings, SystemClock())
+        try:
+            task = asyncio.create_task(connector.run(sink))
+            await asyncio.wait_for(press.refreshed.acquire(), 20)
+            await press.alarm(b"\x01")
+            await asyncio.wait_for(sink.wait_for_rows(1), 20)
+            cable.cut()
+            with pytest.raises(SourceUnavailable):
+                await asyncio.wait_for(task, 20)
+            await press.alarm(b"\x02", 1, Active=False)
+            press.retained = [press.alarms.event]
+            async with running(connector, sink):
+                await asyncio.wait_for(press.refreshed.acquire(), 20)
+                await press.tell(b"\x03", "later")
+                await asyncio.wait_for(sink.wait_for_rows(3), 20)
+        finally:
+            cable.close()
+            await press.plant.stop()
+        return sink, connector
+
+    sink, connector = asyncio.run(play())
+
+    assert [True, False] == [event["active"] for event in sink.events("alarm")]
+    assert 1 == len(sink.events("source_event"))
+    assert "session resumed" in {state.detail for state in sink.states}
+    assert 0 == connector.status.gaps
 
 
 def test_rules_choose_by_type_and_severity_at_the_server():

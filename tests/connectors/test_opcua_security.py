@@ -16,13 +16,14 @@ from opcua_pki import POLICY_TYPES, Users, keep, made, own, secured
 from opcua_pki import settings as settings_of
 
 from connectors.connector import ConfigError, SourceUnavailable
-from connectors.opcua.certificates import thumbprint
+from connectors.opcua.certificates import moment, thumbprint
 from connectors.opcua.connector import OpcUaConnector
 from connectors.opcua.testing import running
 from connectors.opcua.trust import TrustList
 from connectors.sink import Link
 from connectors.testing import RecordingSink
 from historian.clock import SystemClock
+from historian.testing import free_port
 
 DAY = timedelta(days=1)
 
@@ -175,13 +176,41 @@ def test_a_source_that_does_not_speak_of_security_is_refused_with_what_to_say(tm
         OpcUaConnector("line", settings, SystemClock())
 
 
-def test_a_folder_without_a_certificate_of_ours_names_the_command_that_makes_it(tmp_path):
-    async def play():
-        async with secured(made()) as (port, _):
-            await read_x(settings_of(port, tmp_path))
+def test_a_folder_without_a_certificate_of_ours_names_the_command_and_is_looked_at_again(
+    tmp_path, server_pair
+):
+    keep(tmp_path, "trusted", server_pair)
 
-    with pytest.raises(ConfigError, match="historian certificate make"):
-        asyncio.run(play())
+    async def play():
+        async with secured(server_pair) as (port, _):
+            with pytest.raises(SourceUnavailable, match="historian certificate make"):
+                await read_x(settings_of(port, tmp_path))
+            own(tmp_path)
+            return await read_x(settings_of(port, tmp_path))
+
+    assert [4.5] == asyncio.run(play())[0]
+
+
+def test_a_server_that_comes_back_with_another_trusted_certificate_is_connected_again(
+    pki, server_pair
+):
+    """The session of the old channel cannot be resumed; trying that for ever would be silence."""
+    renewed = made()
+    keep(pki, "trusted", renewed)
+
+    async def play():
+        port, sink = free_port(), RecordingSink()
+        connector = OpcUaConnector("line", settings_of(port, pki), SystemClock())
+        async with secured(server_pair, port=port):
+            task = asyncio.create_task(connector.run(sink))
+            await asyncio.wait_for(sink.wait_for_rows(1), 30)
+        with pytest.raises(SourceUnavailable):
+            await asyncio.wait_for(task, 30)
+        async with secured(renewed, port=port), running(connector, sink):
+            await asyncio.wait_for(sink.wait_for_rows(2), 30)
+        return sink
+
+    assert [4.5, 4.5] == [value for _, _, _, value in asyncio.run(play()).rows()]
 
 
 @pytest.mark.parametrize("mode", ["sign", "sign_and_encrypt"])
@@ -306,7 +335,7 @@ def test_a_renewed_certificate_is_used_once_the_server_trusts_it_and_the_old_one
     ]
     assert "does not take our certificate 2 yet; 1 ends in 19 days" in details[0]
     assert "certificate" not in details[1]
-    assert old.certificate.not_valid_after_utc > pki_of.moment(clock.now_ns())
+    assert old.certificate.not_valid_after_utc > moment(clock.now_ns())
 
 
 def test_a_certificate_that_ends_soon_is_named_in_the_state_of_the_source(tmp_path, server_pair):
