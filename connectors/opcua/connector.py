@@ -60,6 +60,7 @@ class OpcUaConnector:
         self._subscriptions: dict[int, int] = {}  # id -> sequence expected next
         self._surveyed_s = 0.0
         self._connects = 0
+        self._notice = ""
 
     @property
     def status(self) -> ConnectorStatus:
@@ -122,8 +123,9 @@ class OpcUaConnector:
         if self._connects:
             self._status.gaps += 1
             detail += "; the server has lost the old one, values between the two may be missing"
-        if session.notice:
-            detail += f"; {session.notice}"
+        self._notice = session.notice
+        if self._notice:
+            detail += f"; {self._notice}"
         live = sum(item.live for item in self._registry.items)
         return session, f"{detail}; {live} of {len(self._registry.items)} items"
 
@@ -203,8 +205,8 @@ class OpcUaConnector:
             elif message.data:
                 taken.append((message.subscription, message.sequence))  # seen before
             self._subscriptions[message.subscription] = expected
-        if await self._events.settle(session, received_ns):
-            self._finder.due, self._surveyed_s = True, 0.0
+        if await self._events.settle(session, received_ns) or self._rows.gone:
+            self._finder.due, self._surveyed_s, self._rows.gone = True, 0.0, False
         await self._put(sink)
         for subscription, sequence in taken:
             pump.durable(subscription, sequence)
@@ -293,6 +295,9 @@ class OpcUaConnector:
             self._status.rejected += len(rejects)
             await sink.reject(tuple(rejects))
         await self._monitor(sink, session, await self._finder.again(sink, session))
+        if session.notice != self._notice:
+            self._notice = session.notice
+            await self._report(sink, Link.CONNECTED, self._notice)
 
     def _lose_session(self) -> None:
         self._session = None

@@ -51,6 +51,7 @@ class ChangeRows:
         self._wide = WideRows(registry)
         self.count = 0
         self.newest_ns = 0
+        self.gone = False  # a node has vanished; whoever acts on it clears it
 
     def add(self, message: Notification, received_ns: int) -> None:
         """Add the changes of one notification.
@@ -142,6 +143,7 @@ class ChangeRows:
         for handle, status in zip(handles[found].tolist(), statuses[found].tolist(), strict=True):
             if handle < len(items) and not items[handle].missing:
                 items[handle].missing, items[handle].live = True, False
+                self.gone = True
                 reason = f"got status {status:#x}: the node is gone"
                 self._reject(items[handle].address, reason, received_ns)
 

@@ -158,11 +158,6 @@ class Guard:
     security : SecurityConfig
     user : UserConfig
     clock : Clock
-
-    Attributes
-    ----------
-    notice : str
-        What a person should know: a certificate that ends soon; empty when there is nothing.
     """
 
     def __init__(self, url: str, security: SecurityConfig, user: UserConfig, clock: Clock) -> None:
@@ -170,7 +165,8 @@ class Guard:
         self._security = security
         self._user = user
         self._clock = clock
-        self.notice = ""
+        self._own: list[Pair] = []
+        self._used: Pair | None = None
 
     async def connect(
         self, client: Client, attempt: Callable[[], Awaitable[None]], drop: Callable[[], None]
@@ -208,7 +204,7 @@ class Guard:
                 _log.warning("%s refuses certificate %d: got %s", self._url, pair.number, error)
                 drop()
                 continue
-            self.notice = self._notice(own, pair)
+            self._own, self._used = own, pair
             return
 
     async def changed(self, client: Client) -> bool:
@@ -338,15 +334,18 @@ class Guard:
                 "want mode sign_and_encrypt, or password_in_clear = true"
             )
 
-    def _notice(self, own: list[Pair], used: Pair) -> str:
-        """About the certificate in use: the newest decides whether anything is to be done."""
-        now_ns, left = self._clock.now_ns(), days_left(used.certificate, self._clock.now_ns())
-        newest = own[0]
+    @property
+    def notice(self) -> str:
+        """What a person should know: a certificate that ends soon; empty when there is nothing."""
+        used = self._used
+        if used is None:
+            return ""
+        newest, left = self._own[0], days_left(used.certificate, self._clock.now_ns())
         if used is not newest:
             return (
                 f"the server does not take our certificate {newest.number} yet; {used.number} "
                 f"ends in {left} days, the server must trust {newest.number} before that"
             )
-        if days_left(newest.certificate, now_ns) <= self._security.expiry_warning_days:
+        if left <= self._security.expiry_warning_days:
             return f"our certificate {used.number} ends in {left} days, renew it"
         return ""

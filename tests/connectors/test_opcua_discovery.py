@@ -372,3 +372,27 @@ def test_a_node_that_appears_later_becomes_an_item_at_the_next_look():
 
     assert (f"nsu={URI};s=late", 9.5) == (sink.rows()[-1][0], sink.rows()[-1][3])
     assert 1 == sum(item.address == f"nsu={URI};s=late" for item in sink.items)
+
+
+def test_a_node_that_is_replaced_is_found_without_waiting_for_the_interval():
+    """What vanishes is reason to look: a new program of a controller has other node ids."""
+
+    async def work(port, plant):
+        sink = RecordingSink()
+        more = {"browse": [{"root": "/Line", "depth": 1}], "survey_interval_s": 0.1}
+        settings = quick_settings(port, **more, discover_interval_s=0.0)
+        async with running(OpcUaConnector("line", settings, SystemClock()), sink):
+            await asyncio.wait_for(sink.wait_for_rows(2), 30)
+            index = await plant.server.get_namespace_index(URI)
+            line = plant.server.get_node(ua.NodeId("Line", index))
+            await line.add_variable(ua.NodeId("v2", index), ua.QualifiedName("speed", index), 2.5)
+            await plant.server.delete_nodes([plant.nodes["speed"]])
+            await asyncio.wait_for(sink.wait_for_rejects(1), 30)
+            while f"nsu={URI};s=v2" not in {row[0] for row in sink.rows()}:
+                await asyncio.wait_for(sink.wait_for_rows(sink.row_count + 1), 30)
+        return sink
+
+    sink = in_press(work)
+
+    assert [f"nsu={URI};s=speed"] == [reject.address for reject in sink.rejects]
+    assert 2.5 in {value for _, _, _, value in sink.rows()}
