@@ -46,7 +46,6 @@ class Found:
     path: str = ""
     name: str = ""
     type: str = ""
-    data_type: str = ""
     rule: int = -1
     left_out: str = ""
 
@@ -115,20 +114,21 @@ class Discovery:
             )
             return
         found = await self._walk(place, rule, root, survey)
-        names = await self._nodes.read([each.node for each in found], "DataType")
-        for each, data_type in zip(found, names, strict=True):
-            if data_type is not None:
-                each.data_type = self._nodes.address_of(data_type)
-        for each in found:
-            if not each.left_out and rule.types and not await self._is(each.type, rule.types):
-                each.left_out = f"types: it is a {await self._name(each.type)}"
-            if (
-                not each.left_out
-                and rule.data_types
-                and not await self._is(each.data_type, rule.data_types)
-            ):
-                each.left_out = f"data_types: it is a {await self._name(each.data_type)}"
+        await self._choose_by_type(rule, [each for each in found if not each.left_out])
         survey.found += found
+
+    async def _choose_by_type(self, rule: BrowseRule, found: list[Found]) -> None:
+        """Leave out what has another type definition or data type than the rule wants."""
+        for each in found if rule.types else ():
+            if not await self._is(each.type, rule.types):
+                each.left_out = f"types: it is a {await self._name(each.type)}"
+        if not rule.data_types:
+            return
+        declared = await self._nodes.read([each.node for each in found], "DataType")
+        for each, node_id in zip(found, declared, strict=True):
+            type_ = "" if node_id is None else self._nodes.address_of(node_id)
+            if not each.left_out and not await self._is(type_, rule.data_types):
+                each.left_out = f"data_types: it is a {await self._name(type_)}"
 
     async def _root(self, root: str) -> Any:
         if not root.startswith("/"):

@@ -10,7 +10,12 @@ from asyncua.crypto.permission_rules import User, UserRole
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connectors.opcua.certificates import Identity, make
@@ -38,6 +43,11 @@ class Made:
     @property
     def pem_key(self):
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def sealed_key(self, password):
+        """The key, readable with a password."""
+        sealed = BestAvailableEncryption(password)
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed)
 
 
 @dataclass

@@ -275,14 +275,15 @@ def test_a_password_without_security_must_be_allowed_by_name(tmp_path, monkeypat
 
 
 def test_a_user_with_a_certificate_reads_and_with_an_unknown_one_does_not(
-    pki, server_pair, tmp_path
+    pki, server_pair, tmp_path, monkeypatch
 ):
     files = {}
     for name in ("known", "unknown"):
         user = made(name=name, usage=ExtendedKeyUsageOID.CLIENT_AUTH)
         (tmp_path / f"{name}.der").write_bytes(user.der)
-        (tmp_path / f"{name}.key").write_bytes(user.pem_key)
+        (tmp_path / f"{name}.key").write_bytes(user.sealed_key(b"open"))
         files[name] = user
+    monkeypatch.setenv("PLC_KEY", "open")
     users = Users([files["known"].der], anonymous=False)
 
     def settings(port, name):
@@ -291,6 +292,7 @@ def test_a_user_with_a_certificate_reads_and_with_an_unknown_one_does_not(
             pki,
             user_certificate_file=str(tmp_path / f"{name}.der"),
             user_key_file=str(tmp_path / f"{name}.key"),
+            user_key_password_env="PLC_KEY",
         )
 
     async def play():
