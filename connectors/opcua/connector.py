@@ -112,9 +112,12 @@ class OpcUaConnector:
             self._registry.forget_session()
             self._subscriptions = {}
             await self._monitor(sink, session, self._registry.items)
-            events = await self._events.open(sink, session)
-            if events is not None:
-                self._subscriptions[events] = 1
+            if self._events.wanted:
+                events = self._events.place(list(self._subscriptions))
+                if events is None:
+                    events = await session.create_subscription()
+                    self._subscriptions[events] = 1
+                await self._events.open(sink, session, events)
         except BaseException:
             await session.close()
             raise

@@ -33,8 +33,20 @@ class EventSource:
         self._subscription: int | None = None
         self._refused: set[str] = set()
 
-    async def open(self, sink: Sink, session: Session) -> int | None:
-        """Subscribe in a new session; the subscription's id, None where nothing is asked for.
+    @property
+    def wanted(self) -> bool:
+        """Whether events are asked for: changes of nodes are events, too."""
+        return bool(self._config.events or self._config.browse)
+
+    def place(self, subscriptions: list[int]) -> int | None:
+        """Which subscription of values takes them in; None for one of their own.
+
+        Changes of nodes are rare; a server that allows few subscriptions shall not fail by them.
+        """
+        return None if self._config.events or not subscriptions else subscriptions[0]
+
+    async def open(self, sink: Sink, session: Session, subscription: int) -> None:
+        """Monitor notifiers in a subscription, and ask for the conditions that matter now.
 
         Raises
         ------
@@ -42,10 +54,7 @@ class EventSource:
             If the line is lost.
         """
         config = self._config
-        self._subscription, self._rows.notifiers = None, {}
-        if not config.events and not config.browse:
-            return None
-        subscription = await session.create_subscription()
+        self._subscription = subscription
         self._rows.notifiers, refused = await watch_events(
             config.url,
             session.nodes,
@@ -53,14 +62,12 @@ class EventSource:
             config.events,
             model_changes=bool(config.browse),
         )
-        self._subscription = subscription
         fresh = [each for each in refused if each[0] not in self._refused]
         self._refused = {address for address, _ in refused}
         if fresh:
             now_ns = self._clock.now_ns()
             await sink.reject(tuple(Reject(*each, b"", now_ns) for each in fresh))
         await self.refresh(session)
-        return subscription
 
     async def refresh(self, session: Session) -> None:
         """Ask for the conditions that matter now: their changes may have been missed.
