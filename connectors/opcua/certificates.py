@@ -12,7 +12,7 @@ OPC 10000-6, 6.2.2: fields of an application instance certificate.
 import ipaddress
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -195,6 +195,7 @@ def usable(own: Path, now_ns: int) -> list[Pair]:
 
 def make(own: Path, identity: Identity, now_ns: int, days: int) -> Pair:
     """Make a key and a certificate signed by itself, beside those that are there."""
+    extensions = _extensions(identity, signs_itself=True)
     number, key = _new_key(own)
     name = _subject(identity)
     now = moment(now_ns)
@@ -210,7 +211,7 @@ def make(own: Path, identity: Identity, now_ns: int, days: int) -> Pair:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
     )
-    for extension, critical in _extensions(identity, signs_itself=True):
+    for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     certificate = builder.sign(key, hashes.SHA256())
     path = own / f"{number}.der"
@@ -234,9 +235,10 @@ def renew(own: Path, now_ns: int, days: int) -> Pair:
 
 def request(own: Path, identity: Identity) -> Path:
     """Make a key and a request for a company's authority to sign; ``install`` takes the answer."""
+    extensions = _extensions(identity, signs_itself=False)
     number, key = _new_key(own)
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(identity))
-    for extension, critical in _extensions(identity, signs_itself=False):
+    for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     path = own / f"{number}.csr"
     signed = builder.sign(key, hashes.SHA256())
@@ -331,12 +333,12 @@ def _subject(identity: Identity) -> x509.Name:
 def _extensions(
     identity: Identity, *, signs_itself: bool
 ) -> Sequence[tuple[x509.ExtensionType, bool]]:
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.application_uri)]
+    names = [_general_name(identity.application_uri, x509.UniformResourceIdentifier)]
     for host in identity.hosts:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
-            names.append(x509.DNSName(host))
+            names.append(_general_name(host, x509.DNSName))
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=True,
@@ -353,3 +355,12 @@ def _extensions(
         (usage, True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
     )
+
+
+def _general_name(text: str, kind: Callable[[str], x509.GeneralName]) -> x509.GeneralName:
+    try:
+        if text and text.isprintable() and " " not in text:
+            return kind(text)
+    except ValueError:
+        pass  # it takes ASCII alone
+    raise ConfigError(f"cannot make certificate: got {text!r}, want a uri or host name in ASCII")

@@ -1,4 +1,4 @@
-"""One session with an OPC UA server. The only file of the client that imports asyncua.
+"""One session with an OPC UA server.
 
 asyncua gives transport, security, browsing and the generic codec. Its publish loop (one request in
 flight, acknowledged before the data are safe), its subscriptions (reordered by tasks, rebuilt from

@@ -76,6 +76,12 @@ def test_make_writes_a_certificate_of_an_application_and_a_key_that_only_the_own
     found.verify_directly_issued_by(found)
 
 
+@pytest.mark.parametrize("wrong", [("--host", "fräse"), ("--host", "a b"), ("--uri", "urn:ä")])
+def test_a_name_that_no_certificate_can_hold_is_refused_before_a_key_is_made(tmp_path, wrong):
+    assert wrong[1] in call("make", "--folder", tmp_path, *wrong, code=1).stderr
+    assert not (tmp_path / "own").exists()
+
+
 def test_make_never_replaces_and_renew_adds_a_newer_one_for_the_same_application(tmp_path):
     call("make", "--folder", tmp_path, "--uri", "urn:plant:h", "--host", "a.plant", "--days", 30)
     first = (tmp_path / "own" / "1.der").read_bytes()
