@@ -109,20 +109,45 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
 
 
 class Globs:
-    """Globs over paths, compiled."""
+    """Globs over paths. The time is bounded whatever a server names its nodes."""
 
     def __init__(self, globs: tuple[str, ...]) -> None:
-        self._patterns = [(each, re.compile(_regex(each))) for each in globs]
+        self._globs = [(each, each.split("/")) for each in globs]
 
     def first(self, path: str) -> str | None:
         """First glob that matches a path."""
-        for glob, pattern in self._patterns:
-            if pattern.fullmatch(path):
+        names = path.split("/")
+        for glob, parts in self._globs:
+            if _path_fits(parts, names):
                 return glob
         return None
 
 
-def _regex(glob: str) -> str:
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
-    special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(special.get(part) or re.escape(part) for part in parts)
+def _path_fits(parts: list[str], names: list[str]) -> bool:
+    """Whether parts match names one by one, ``**`` any number of them (at the end at least one)."""
+    reached = {0}
+    for place, part in enumerate(parts):
+        if part == "**":
+            last = place + 1 == len(parts)
+            reached = set(range(min(reached) + last, len(names) + 1))
+        else:
+            reached = {at + 1 for at in reached if at < len(names) and _fits(part, names[at])}
+        if not reached:
+            return False
+    return len(names) in reached
+
+
+def _fits(part: str, name: str) -> bool:
+    """Whether a name fits a part with ``*`` and ``?``: back to the last star, never further."""
+    at, place, star, held = 0, 0, -1, 0
+    while place < len(name):
+        if at < len(part) and part[at] == "*":
+            star, held, at = at, place, at + 1
+        elif at < len(part) and part[at] in {"?", name[place]}:
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            held += 1
+            at, place = star + 1, held
+        else:
+            return False
+    return set(part[at:]) <= {"*"}

@@ -5,13 +5,11 @@ import asyncio
 import pytest
 from asyncua import ua
 
-from connectors.connector import ConfigError
 from connectors.opcua import calls
 from connectors.opcua.browsing import Browser
 from connectors.opcua.config import read_config
 from connectors.opcua.connector import OpcUaConnector
 from connectors.opcua.dry_run import look
-from connectors.opcua.rules import Globs
 from connectors.opcua.session import Session
 from connectors.opcua.testing import URI, Plant, quick_settings, running
 from connectors.testing import RecordingSink
@@ -293,28 +291,6 @@ def test_pieces_learn_and_refuse_a_server_that_takes_nothing():
 
     with pytest.raises(SourceUnavailable):
         asyncio.run(calls.Pieces("opc.tcp://h:1", 100).run(list(range(10)), serve))
-
-
-@pytest.mark.parametrize(
-    ("glob", "path", "matches"),
-    [
-        ("a/*", "a/b", True),
-        ("a/*", "a/b/c", False),
-        ("**/c", "a/b/c", True),
-        ("**/c", "c", True),
-        ("a/**", "a/b/c", True),
-        ("a.c", "abc", False),
-        ("a?c", "a/c", False),
-    ],
-)
-def test_globs_know_the_borders_of_names(glob, path, matches):
-    assert matches == (Globs((glob,)).first(path) is not None)
-
-
-def test_a_template_with_an_unknown_field_is_refused():
-    browse = [{"address": "{tag}/{path}"}]
-    with pytest.raises(ConfigError, match="address"):
-        OpcUaConnector("line", quick_settings(4840, browse=browse), SystemClock())
 
 
 def test_addresses_stay_the_same_when_a_restarted_server_orders_its_namespaces_otherwise():
