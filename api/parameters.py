@@ -37,6 +37,12 @@ class TagListParameters(ListParameters):
     after: Annotated[str, Field(max_length=NAME_LENGTH_MAX)] = ""
 
 
+class SourceParameters(Parameters):
+    """How times of sources are written."""
+
+    time: TimeForm = "ns"
+
+
 class LatestParameters(Parameters):
     """Newest samples of the named tags."""
 

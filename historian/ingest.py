@@ -6,7 +6,7 @@ from connectors.connector import Clock
 from historian.catalog import Catalog
 from historian.config_server import IngestConfig
 from historian.ingest_frames import FrameIntake
-from historian.ingest_log import Appending, IngestLog, Listener
+from historian.ingest_log import Appending, Heartbeat, IngestLog, Listener
 from historian.ingest_receipts import (
     FrameReceipt,
     FramesReceipt,
@@ -78,6 +78,10 @@ class Ingest:
     def on_failure(self, call: Callable[[str], None]) -> None:
         """Have ``call(why)`` called when the engine stopped for good."""
         self._log.on_failure = call
+
+    def on_heartbeats(self, call: Callable[[Sequence[Heartbeat]], None]) -> None:
+        """Have ``call(facts)`` called with heartbeats once what stood before them is durable."""
+        self._log.on_heartbeats = call
 
     def add_listener(self, listener: Listener) -> None:
         """Have ``listener(kind, batch, lsn)`` called for events once they are durable.

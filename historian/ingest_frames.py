@@ -7,7 +7,7 @@ from historian.catalog_descriptions import Descriptions
 from historian.events import EVENT_KINDS
 from historian.ingest_checks import Codes
 from historian.ingest_events import normalise, notice_events
-from historian.ingest_log import Appending, IngestLog, Told, take
+from historian.ingest_log import Appending, Heartbeat, IngestLog, Told, take
 from historian.ingest_receipts import FrameReceipt, FramesReceipt, Why
 from historian.ingest_rows import (
     Refused,
@@ -62,9 +62,10 @@ class FrameIntake:
         with self._log.admit(len(body)) as appending:
             lsn, rows = 0, 0
             told: list[Told] = []
+            beats: list[Heartbeat] = []
             try:
                 for piece in split_frames(body):
-                    receipt, at = await self._take(appending, piece, principal, told)
+                    receipt, at = await self._take(appending, piece, principal, told, beats)
                     receipts.append(receipt)
                     lsn = max(lsn, at)
                     rows += receipt.rows
@@ -74,12 +75,19 @@ class FrameIntake:
             except DataError as error:  # nothing behind it can be found
                 receipts.append(_refused(None, str(error)))
             await self._log.settle(appending, lsn, told)
+            if beats:
+                self._log.on_heartbeats(beats)
         for receipt in receipts:
             self._log.metrics.frame(receipt.status)
         return FramesReceipt(tuple(receipts))
 
     async def _take(
-        self, appending: Appending, piece: memoryview, principal: str, told: list[Told]
+        self,
+        appending: Appending,
+        piece: memoryview,
+        principal: str,
+        told: list[Told],
+        beats: list[Heartbeat],
     ) -> tuple[FrameReceipt, int]:
         """One frame: the receipt, and the lsn to wait for."""
         try:
@@ -104,7 +112,9 @@ class FrameIntake:
             if fresh:
                 await self._declare(appending, frame, table, fresh, principal)
             await self._describe(frame, fresh, principal)
-            return self._append(appending, frame, table, told)
+            taken = self._append(appending, frame, table, told)
+            beats += [n.facts for n in frame.notices if n.kind == "heartbeat"]
+            return taken
 
     async def _declare(
         self,

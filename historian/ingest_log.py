@@ -6,7 +6,7 @@ between stands together in the log.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -31,6 +31,7 @@ from storage_engine.sample import EventBatch
 T = TypeVar("T")
 Listener = Callable[[str, EventBatch, int], None]
 Told = tuple[str, EventBatch, int]
+Heartbeat = Mapping[str, object]
 _log = structlog.get_logger("historian.ingest")
 
 
@@ -87,6 +88,7 @@ class IngestLog:
         self._settling: set[asyncio.Task[Any]] = set()
         self.in_flight_bytes = 0
         self.on_failure: Callable[[str], None] = lambda why: None
+        self.on_heartbeats: Callable[[Sequence[Heartbeat]], None] = lambda beats: None
 
     # The engine
 

@@ -1,6 +1,7 @@
 """What the historian counts of itself, as Prometheus metrics in a registry of its own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import (
     CollectorRegistry,
@@ -9,10 +10,24 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 OTHER = "other"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Figure:
+    """One figure of many things, such as sources: name without the prefix, text, rows.
+
+    ``counts``: it only rises, until the thing starts anew.
+    """
+
+    name: str
+    text: str
+    label: str
+    counts: bool = False
+    rows: dict[str, float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -107,6 +122,10 @@ class Metrics:
         """
         self.registry.register(_Gauges(read))
 
+    def watch_sources(self, read: Callable[[], Sequence[Figure]]) -> None:
+        """Add figures with labels that are read when somebody asks."""
+        self.registry.register(_Figures(read))
+
     def text(self) -> bytes:
         """Everything in the Prometheus text format (:data:`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
@@ -128,3 +147,24 @@ class _Gauges:
             family = GaugeMetricFamily(f"historian_{name}", name.replace("_", " ").capitalize())
             family.add_metric([], value)
             yield family
+
+
+class _Figures:
+    """Reads figures with labels at the moment of a scrape."""
+
+    def __init__(self, read: Callable[[], Sequence[Figure]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to announce: the names come with the values."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """One family per figure that has rows."""
+        for figure in self._read():
+            made = CounterMetricFamily if figure.counts else GaugeMetricFamily
+            family = made(f"historian_{figure.name}", figure.text, labels=[figure.label])
+            for name, value in figure.rows.items():
+                family.add_metric([name], value)
+            if figure.rows:
+                yield family

@@ -28,6 +28,8 @@ from historian.retention import Retention
 from historian.runtime_children import Children
 from historian.runtime_reader import StoreReader
 from historian.runtime_telling import Telling
+from historian.sources import KIND as SOURCE_STATE
+from historian.sources import Sources
 from historian.tokens import Tokens
 from query.engine import Query
 from storage_engine.engine import Engine
@@ -35,6 +37,7 @@ from storage_engine.errors import DiskError, StorageError
 from storage_engine.filesystem import FileSystem, RealFileSystem
 
 _REOPEN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # waits between attempts; the last repeats
+_EVER = (-(2**63), 2**63 - 1)
 _log = structlog.get_logger("historian")
 
 
@@ -57,6 +60,8 @@ class Historian(Telling):
         Units, lots, visits.
     energy : Energy
         Meters.
+    sources : Sources
+        Lines to what collectors read.
     passport : PassportBuilder
         Everything about one unit.
     changes : Changes
@@ -175,6 +180,7 @@ class Historian(Telling):
         self.query = Query(self._reader, self.catalog, self.clock.now_ns)
         self.genealogy = Genealogy(self._reader)
         self.energy = Energy(self._reader, config.meters)
+        self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)
         self.passport = PassportBuilder(
             self.genealogy, self.energy, self.query, self.catalog, config
         )
@@ -190,6 +196,8 @@ class Historian(Telling):
         self.ingest.on_failure(self._engine_failed)
         self.ingest.add_listener(self.genealogy.apply)
         self.ingest.add_listener(self.energy.apply)
+        self.ingest.add_listener(self.sources.apply)
+        self.ingest.on_heartbeats(self.sources.heard)
         self.changes = Changes(self._store, self.catalog, self.ingest, self._rebuild)
         self.backups = Backups(
             config,
@@ -200,6 +208,7 @@ class Historian(Telling):
             metrics=self.metrics,
         )
         self.metrics.watch(self._gauges)
+        self.metrics.watch_sources(self._source_figures)
         self._rebuild()
 
     def _store(self) -> tuple[Engine, Streams]:
@@ -227,6 +236,7 @@ class Historian(Telling):
         """Derive again what is not stored."""
         self.genealogy.rebuild()
         self.energy.rebuild()
+        self.sources.rebuild(self._reader.read_events(SOURCE_STATE, *_EVER))
 
     # Running
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.connector import Clock
 from historian.backups import Backups
 from historian.catalog import Catalog
 from historian.config import HistorianConfig
@@ -12,14 +13,18 @@ from historian.errors import NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
 from historian.maintenance import Compaction, Maintenance
-from historian.metrics import Metrics
+from historian.metrics import Figure, Metrics
 from historian.retention import Retention
 from historian.runtime_children import Children
 from historian.runtime_reader import StoreReader
+from historian.source_figures import figures
+from historian.sources import Sources
 from storage_engine.engine import Engine
+from storage_engine.errors import StorageError
 from storage_engine.filesystem import FileSystem
 from storage_engine.sample import EventColumns
 
+_SERIES_PER_READ = 10_000
 _DAMAGE_MAX = 100  # places that health names; the count is among the figures
 
 
@@ -35,6 +40,7 @@ class Telling:
     """The part of :class:`historian.runtime.Historian` that answers for all others."""
 
     config: HistorianConfig
+    clock: Clock
     read_only: bool
     catalog: Catalog
     backups: Backups
@@ -42,6 +48,7 @@ class Telling:
     ingest: Ingest
     retention: Retention
     metrics: Metrics
+    sources: Sources
     _filesystem: FileSystem
     _reader: StoreReader
     _engine: Engine | None
@@ -132,6 +139,22 @@ class Telling:
     def metrics_text(self) -> bytes:
         """Everything counted, in Prometheus' text format."""
         return self.metrics.text()
+
+    def _newest_ns(self, source: str) -> int | None:
+        """Time of the newest value of a source's tags, None while there is none to be read."""
+        tags = [tag for tag in self.catalog.every() if tag.source == source]
+        series = [one.stream_id for tag in tags for one in tag.series]
+        newest: list[int] = []
+        for at in range(0, len(series), _SERIES_PER_READ):
+            try:
+                found = self._reader.latest(series[at : at + _SERIES_PER_READ])
+            except (NotReady, StorageError):
+                return None
+            newest += found.timestamp_ns[found.present].tolist()
+        return max(newest, default=None)
+
+    def _source_figures(self) -> list[Figure]:
+        return figures(self.sources.every(), self.clock.now_ns())
 
     def _gauges(self) -> dict[str, float]:
         gauges = {**self.ingest.gauges(), "tags": float(len(self.catalog))}

@@ -16,6 +16,7 @@ from api.serialize import (
     wants_arrow,
     window_facts,
 )
+from api.sources_json import collected_facts
 from api.times import parse_duration
 from query.request import AggregateRequest
 from storage_engine.sample import ColumnData
@@ -51,6 +52,7 @@ def aggregates(
     facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
     facts |= damage_facts(result.damage, parameters.time)
     facts |= complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
+    facts |= collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
     facts["aggregates"] = list(result.columns)
     columns: dict[str, Any] = {
         "percent_good": result.percent_good,

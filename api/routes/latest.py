@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.parameters import LatestParameters
 from api.security import Reader, historian_of
 from api.serialize import Table, json_response, plain_json, table_response, wants_arrow
-from api.times import times_json
+from api.times import time_json, times_json
 from api.values import nullable
 from query.result import LatestResult
 from storage_engine.sample import ValueType
@@ -38,8 +38,22 @@ def latest(
         "time": _masked(times, present),
         "quality": _masked(result.quality.tolist(), present),
         "value": [plain_json(value) if there else None for there, value in rows],
+        **_collected(request, parameters),
     }
     return json_response(answer)
+
+
+def _collected(request: Request, parameters: LatestParameters) -> dict[str, list[Any]]:
+    """Per tag, until when its source was collected, and whether it is; null where nobody knows."""
+    historian = historian_of(request)
+    known = {status.source: status for status in historian.sources.every()}
+    found = [historian.catalog.find(tag) for tag in parameters.tag]
+    of = [None if tag is None else known.get(tag.source) for tag in found]
+    until = [None if s is None else s.collected_until_ns for s in of]
+    return {
+        "collected_until": [None if u is None else time_json(u, parameters.time) for u in until],
+        "collected": [None if s is None else s.collected for s in of],
+    }
 
 
 def _masked(values: list[Any], present: list[bool]) -> list[Any]:

@@ -17,6 +17,7 @@ from api.serialize import (
     wants_arrow,
     window_facts,
 )
+from api.sources_json import collected_facts
 from query.request import PlotRequest
 
 router = APIRouter(tags=["read"])
@@ -36,6 +37,7 @@ def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Re
         "samples_used": result.samples_used,
         **damage_facts(result.damage, parameters.time),
         **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
+        **collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if arrow:

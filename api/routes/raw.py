@@ -17,6 +17,7 @@ from api.serialize import (
     wants_arrow,
     window_facts,
 )
+from api.sources_json import collected_facts
 from query.request import RawRequest
 
 router = APIRouter(tags=["read"])
@@ -47,6 +48,7 @@ def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Read
         "continuation": result.continuation,
         **damage_facts(result.damage, parameters.time),
         **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
+        **collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if parameters.revisions == "all":

@@ -1,8 +1,10 @@
 """A collector: connectors, each under supervision, one spool, one sender."""
 
 import asyncio
+import contextlib
 import logging
 import random
+import threading
 from collections.abc import Mapping
 
 from connectors.backoff import delays_s
@@ -22,11 +24,14 @@ from historian.collector.notes import Notes
 from historian.collector.sender import Sender
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
+from historian.collector.spool_files import read_alive, write_alive
 from historian.config import CollectorConfig, SourceConfig
+from storage_engine.errors import DiskError
 from storage_engine.filesystem import FileSystem, RealFileSystem
 from storage_engine.frame import Notice
 
-_HEARTBEAT_S = 10.0
+HEARTBEAT_S = 10.0
+_BEATS_PER_PART = 64
 _SETTLED_S = 60.0  # a run this long starts the back-off anew
 _FLUSH_S = 5.0
 
@@ -57,10 +62,10 @@ class Collector:
         self._clock = clock
         self._kinds = kinds
         self._rng = random.Random(config.name)  # noqa: S311 - jitter
-        fs = fs or RealFileSystem(config.spool_path)
-        self._notes = Notes(fs)
+        self._fs = fs or RealFileSystem(config.spool_path)
+        self._notes = Notes(self._fs)
         self._spool = Spool(
-            fs,
+            self._fs,
             config.spool_bytes_max,
             drop_oldest=config.spool_full == "drop_oldest",
         )
@@ -73,11 +78,35 @@ class Collector:
             clock=clock,
             rng=self._rng,
         )
-        self._connectors: dict[str, Connector] = {}
+        self._alive_lock = threading.Lock()
+        self._statuses: dict[str, ConnectorStatus] = {}
+
+    async def _alive(self) -> None:
+        """Leave on disk that we live now; a full disk costs the next start exactness only."""
+        await asyncio.to_thread(self._write_alive)
+
+    def _write_alive(self) -> None:
+        with self._alive_lock, contextlib.suppress(DiskError):
+            write_alive(self._fs, self._clock.now_ns())
+
+    def _say_when_down(self) -> None:
+        """Tell of every source that nobody collected it since we were last alive."""
+        last_ns = read_alive(self._fs)
+        if last_ns is None:
+            return
+        for source in self._config.sources:
+            facts: dict[str, object] = {
+                "collector": self._config.name,
+                "source": source.name,
+                "time_ns": last_ns,
+                "link": "not_collected",
+                "detail": "the collector did not run",
+            }
+            self._intake.tell(Part(source.name, notices=(Notice("source_state", facts),)))
 
     def status(self) -> dict[str, ConnectorStatus]:
         """Counters per source."""
-        return {name: connector.status for name, connector in self._connectors.items()}
+        return dict(self._statuses)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until ``stop`` is set; what was taken is spooled before the return.
@@ -87,6 +116,8 @@ class Collector:
         DiskError
             If the spool's disk failed.
         """
+        self._say_when_down()
+        await self._alive()
         intake = asyncio.create_task(self._intake.run())
         sender = asyncio.create_task(self._sender.run())
         heartbeat = asyncio.create_task(self._heartbeat())
@@ -103,13 +134,20 @@ class Collector:
             if not intake.done():
                 await asyncio.wait({intake}, timeout=_FLUSH_S)
             await _end(sender, intake)
+            await self._alive()
             self._spool.close()
 
     async def _source(self, source: SourceConfig) -> None:
         """Run one connector again and again; one that fails costs the others nothing."""
         sink = SourceSink(
-            self._config.name, source.name, self._intake, self._clock, self._notes
+            self._config.name,
+            source.name,
+            self._intake,
+            self._clock,
+            self._notes,
+            alive=self._alive,
         )
+        status = self._statuses[source.name] = ConnectorStatus()
         try:
             kind = self._kinds.get(source.kind)
             if kind is None:
@@ -118,10 +156,11 @@ class Collector:
                     f"cannot start source {source.name}: got kind {source.kind!r}, want {known}"
                 )
             connector = kind(source.name, source.settings, self._clock)
-            self._connectors[source.name] = connector
+            status = self._statuses[source.name] = connector.status
             await self._repeat(source.name, connector, sink)
         except ConfigError as error:
             _log.error("source %s stops: %s", source.name, error)
+            status.link, status.detail = Link.FAILED, str(error)
             await sink.state(SourceState(Link.FAILED, str(error)))
 
     async def _repeat(self, name: str, connector: Connector, sink: SourceSink) -> None:
@@ -137,6 +176,7 @@ class Collector:
             except Exception:  # noqa: BLE001 - logged whole; its neighbours must live on
                 _log.exception("source %s broke", name)
                 detail = "a fault in the connector; see the collector's log"
+                connector.status.link, connector.status.detail = Link.DISCONNECTED, detail
                 await sink.state(SourceState(Link.DISCONNECTED, detail))
             if self._clock.monotonic_s() - began_s > _SETTLED_S:
                 delays = delays_s(self._rng)
@@ -144,27 +184,33 @@ class Collector:
 
     async def _heartbeat(self) -> None:
         while True:
-            await self._clock.sleep(_HEARTBEAT_S)
-            notices = tuple(
-                self._beat(name, connector.status) for name, connector in self._connectors.items()
-            )
-            if notices:
-                self._intake.tell(Part("", notices=notices))
+            await self._clock.sleep(HEARTBEAT_S)
+            await self._alive()
+            notices = [self._beat(name, status) for name, status in self._statuses.items()]
+            for at in range(0, len(notices), _BEATS_PER_PART):
+                self._intake.tell(Part("", notices=tuple(notices[at : at + _BEATS_PER_PART])))
 
     def _beat(self, name: str, status: ConnectorStatus) -> Notice:
         facts: dict[str, object] = {
             "collector": self._config.name,
             "source": name,
             "time_ns": self._clock.now_ns(),
+            "interval_s": HEARTBEAT_S,
             "link": status.link.value,
+            "detail": status.detail,
             "received": status.received,
             "rejected": status.rejected,
             "reconnects": status.reconnects,
             "gaps": status.gaps,
             "last_timestamp_ns": status.last_timestamp_ns,
+            "waiting_rows": self._intake.waiting_rows,
+            "waiting_bytes": self._intake.waiting_bytes,
+            "refused_parts": self._intake.refused_parts,
             "spool_bytes": self._spool.size_bytes,
+            "spool_bytes_max": self._config.spool_bytes_max,
             "unsent_bytes": self._spool.unsent_bytes,
             "dropped_frames": self._spool.dropped_frames,
+            "damaged_bytes": self._spool.damaged_bytes,
             "set_aside_frames": self._sender.frames_set_aside,
             **status.extra,
         }

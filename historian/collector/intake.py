@@ -56,6 +56,7 @@ class Intake:
         self._stored: Position = spool.sent
         self._stored_waiters: list[tuple[Position, int, asyncio.Future[None]]] = []
         self._tickets = 0
+        self.refused_parts = 0
         self.spooled = asyncio.Event()  # set when the sender has something to look at
 
     async def put(self, part: Part) -> Receipt:
@@ -78,6 +79,16 @@ class Intake:
         """Add notices without waiting; a full spool drops them with a line in the log."""
         future = self._add(part)
         future.add_done_callback(_log_lost_notice)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are not in the spool yet."""
+        return self._rows
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that are not in the spool yet, about."""
+        return self._bytes
 
     async def stored(self, receipt: Receipt) -> None:
         """Return when the server has the frame of a receipt."""
@@ -199,6 +210,7 @@ class Intake:
                 self._spool.append, builder.sequence, frame, tuple(builder.undeclared)
             )
         except SpoolFull as error:
+            self.refused_parts += len(taken)
             _resolve(taken, SinkFull(str(error)))
             return
         receipt = Receipt(builder.epoch, builder.sequence)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 
@@ -31,12 +32,22 @@ class SourceSink:
     intake : Intake
     clock : Clock
     notes : Notes
+    alive : callable, optional
+        Called after a state was told: the collector lived at least until then.
     """
 
     def __init__(
-        self, collector: str, source: str, intake: Intake, clock: Clock, notes: Notes
+        self,
+        collector: str,
+        source: str,
+        intake: Intake,
+        clock: Clock,
+        notes: Notes,
+        *,
+        alive: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._kept = notes
+        self._alive = alive
         self._collector = collector
         self._source = source
         self._intake = intake
@@ -73,6 +84,8 @@ class SourceSink:
             "clock_offset_ns": state.clock_offset_ns,
         }
         self._intake.tell(Part(self._source, notices=(Notice("source_state", facts),)))
+        if self._alive is not None:
+            await self._alive()
 
     async def describe(self, items: tuple[SourceItem, ...]) -> None:
         """Tell the server what the source says of its addresses."""

@@ -15,6 +15,7 @@ REFUSED = "refused"
 LOCK = "lock"
 _IDENTITY = "identity.json"
 _SENT = "sent.json"
+_ALIVE = "alive.json"
 _ALIGN = 8
 _MAGIC = b"LHF1"
 
@@ -118,6 +119,19 @@ def write_sent(fs: FileSystem, position: Position) -> None:
     """Remember the last frame at the server; losing this only sends duplicates."""
     held = {"epoch": position[0], "sequence": position[1]}
     replace_file(fs, _SENT, json.dumps(held).encode())
+
+
+def read_alive(fs: FileSystem) -> int | None:
+    """When the collector of this spool last lived, in nanoseconds UTC; None when unknown."""
+    try:
+        return int(json.loads(read_file(fs, _ALIVE))["time_ns"])
+    except (StorageError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_alive(fs: FileSystem, time_ns: int) -> None:
+    """Remember that the collector lives; losing this loses how long it did not."""
+    replace_file(fs, _ALIVE, json.dumps({"time_ns": time_ns}).encode())
 
 
 def salvage(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]]]:

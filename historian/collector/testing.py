@@ -1,10 +1,17 @@
-"""The far side of a collector for tests: a real HTTP server that keeps frames like an engine."""
+"""A kit for tests: a collector of scripted sources, and a real HTTP server as its far side."""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+from connectors.connector import Clock, ConfigError, ConnectorStatus
+from connectors.sink import Sink
+from historian.clock import SystemClock
+from historian.collector.host import Collector
+from historian.config import CollectorConfig, SourceConfig
 from storage_engine.frame import Frame, decode_frame, split_frames
 
 TOKEN = "far-side-token"  # noqa: S105 - of tests only
@@ -110,3 +117,73 @@ class FarSide:
         self._keys.add(key)
         self.frames.append(frame)
         return {**told, "status": "stored"}
+
+
+class Scripted:
+    """A connector that plays what its settings say: ``play(sink, run)``, and then waits."""
+
+    def __init__(self, name: str, settings: Mapping[str, Any], clock: Clock) -> None:
+        if "wrong" in settings:
+            raise ConfigError("cannot use setting wrong: got 1, want nothing")
+        self._play: Callable[[Sink, int], Awaitable[None]] = settings["play"]
+        self._runs = 0
+        self.status: ConnectorStatus = settings.get("status") or ConnectorStatus()
+
+    async def run(self, sink: Sink) -> None:
+        """Play once more."""
+        self._runs += 1
+        await self._play(sink, self._runs)
+        await asyncio.Event().wait()
+
+
+def run_collector(
+    folder: Path,
+    until: Callable[[FarSide], object],
+    clock: Clock | None = None,
+    far: FarSide | None = None,
+    keys: Mapping[str, Any] | None = None,
+    **plays: Mapping[str, Any],
+) -> FarSide:
+    """Collect from scripted sources until ``until(far)`` holds, then stop.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the spool; the same one again goes on with it.
+    until : callable
+    clock : Clock, optional
+    far : FarSide, optional
+        The server of a run before.
+    keys : mapping, optional
+        More keys of the collector's configuration.
+    **plays : mapping
+        Source -> settings of its :class:`Scripted`.
+    """
+    (folder / "token").write_text(TOKEN)
+
+    async def play() -> FarSide:
+        server = far or FarSide()
+        async with server.serving():
+            wanted = {"linger_ms": 1, "frame_rows_max": 100, **(keys or {})}
+            config = CollectorConfig(
+                name="line1",
+                spool_path=folder / "spool",
+                server_url=server.url,
+                token_file=folder / "token",
+                sources=tuple(
+                    SourceConfig(name, "scripted", settings=settings)
+                    for name, settings in plays.items()
+                ),
+                **wanted,
+            )
+            stop = asyncio.Event()
+            collector = Collector(config, clock or SystemClock(), {"scripted": Scripted})
+            task = asyncio.create_task(collector.run(stop))
+            async with asyncio.timeout(30):
+                while not until(server):
+                    await SystemClock().sleep(0.01)
+            stop.set()
+            await task
+        return server
+
+    return asyncio.run(play())

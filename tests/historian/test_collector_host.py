@@ -6,13 +6,11 @@ import sys
 
 import numpy as np
 
-from connectors.connector import ConfigError, ConnectorStatus, SourceUnavailable
+from connectors.connector import SourceUnavailable
 from connectors.sink import Gap, Link, Reject, SourceItem, SourceState
 from historian.clock import SystemClock
-from historian.collector.host import Collector
 from historian.collector.supervisor import Child, Supervisor
-from historian.collector.testing import TOKEN, FarSide
-from historian.config import CollectorConfig, SourceConfig
+from historian.collector.testing import run_collector
 from historian.events import EVENT_KINDS
 from storage_engine.sample import (
     EVENT_ID_DTYPE,
@@ -39,55 +37,6 @@ def reads(columns, data):
     count = len(data[0])
     ids = np.frombuffer(bytes(range(16)) * count, EVENT_ID_DTYPE)
     return EventBatch("meter_read", np.arange(count, dtype=np.int64), ids, columns, tuple(data))
-
-
-class Scripted:
-    """A connector that plays what its settings say."""
-
-    def __init__(self, name, settings, clock):
-        if "wrong" in settings:
-            raise ConfigError("cannot use setting wrong: got 1, want nothing")
-        self._name = name
-        self._play = settings["play"]
-        self._runs = 0
-        self.status = ConnectorStatus()
-
-    async def run(self, sink):
-        self._runs += 1
-        await self._play(sink, self._runs)
-        await asyncio.Event().wait()
-
-
-def run_collector(folder, until, **plays):
-    """Collect from scripted sources until ``until(far)`` holds."""
-    (folder / "token").write_text(TOKEN)
-
-    async def play():
-        far = FarSide()
-        async with far.serving():
-            config = CollectorConfig(
-                name="line1",
-                spool_path=folder / "spool",
-                server_url=far.url,
-                token_file=folder / "token",
-                linger_ms=1,
-                frame_rows_max=100,
-                sources=tuple(
-                    SourceConfig(name, "scripted", settings=settings)
-                    for name, settings in plays.items()
-                ),
-            )
-            stop = asyncio.Event()
-            collector = Collector(config, SystemClock(), {"scripted": Scripted})
-            task = asyncio.create_task(collector.run(stop))
-            async with asyncio.timeout(30):
-                while not until(far):  # noqa: ASYNC110 - watches a whole system
-                    await asyncio.sleep(0.01)
-            stop.set()
-            await task
-        return far
-
-    return asyncio.run(play())
 
 
 def notices(far, kind):
