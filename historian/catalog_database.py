@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -59,6 +59,11 @@ CREATE TABLE retention_runs(
     3: """
 CREATE TABLE retention_summaries(
     class TEXT PRIMARY KEY, interval_ns INTEGER, age_ns INTEGER) STRICT;
+""",
+    4: """
+CREATE TABLE tag_thinning(
+    tag INTEGER NOT NULL, since_ns INTEGER NOT NULL, kind TEXT NOT NULL, deviation REAL NOT NULL,
+    max_s REAL NOT NULL, PRIMARY KEY(tag, since_ns)) STRICT;
 """,
 }
 

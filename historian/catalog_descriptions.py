@@ -2,11 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from historian.catalog import Catalog
 from historian.catalog_records import TEXT_CHARACTERS_MAX
+from historian.catalog_thinning import NONE, Bound, bound_of, enter_bound, thinned_addresses
 
 _FIELDS = ("description", "eng_unit")
+_BOUND = "thinning"
 _Key = tuple[str, str]
 
 
@@ -24,7 +27,7 @@ class Descriptions:
     def __init__(self, catalog: Catalog, waiting_max: int) -> None:
         self._catalog = catalog
         self._waiting_max = waiting_max
-        self._waiting: OrderedDict[_Key, dict[str, str]] = OrderedDict()
+        self._waiting: OrderedDict[_Key, dict[str, Any]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -35,11 +38,15 @@ class Descriptions:
         Parameters
         ----------
         notices : sequence of Mapping
-            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit"}, ...]}``.
+            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit",
+            "thinning"}, ...]}``.
         """
         keys: list[_Key] = []
         for facts in notices:
             items = facts.get("items")
+            if facts.get("thinned") is False:  # nor from now on: its rules are gone
+                addresses = thinned_addresses(self._catalog, str(facts.get("source", "")))
+                items = [{"address": one, "thinning": {"kind": NONE}} for one in addresses]
             for item in items if isinstance(items, list) else ():
                 if not isinstance(item, Mapping):
                     continue
@@ -48,11 +55,13 @@ class Descriptions:
                     "description": item.get("description") or item.get("name"),
                     "eng_unit": item.get("eng_unit"),
                 }
-                self._waiting[key] = {
-                    name: text[:TEXT_CHARACTERS_MAX]
-                    for name, text in texts.items()
-                    if isinstance(text, str) and text
-                }
+                waiting = self._waiting.setdefault(key, {})
+                for name, text in texts.items():
+                    if isinstance(text, str) and text:
+                        waiting[name] = text[:TEXT_CHARACTERS_MAX]
+                bound = bound_of(item.get("thinning"), facts.get("time_ns"))
+                if bound is not None:
+                    waiting[_BOUND] = bound
                 self._waiting.move_to_end(key)
                 keys.append(key)
         while len(self._waiting) > self._waiting_max:
@@ -79,6 +88,9 @@ class Descriptions:
                     continue
                 texts = self._waiting.pop((source, address), {})
                 fresh = {n: t for n, t in texts.items() if n in _FIELDS and not getattr(tag, n)}
+                bound = texts.get(_BOUND)
+                if isinstance(bound, Bound) and enter_bound(self._catalog, tag, bound, principal):
+                    changed += 1
                 if fresh:
                     self._catalog.edit_tag(tag.name, fresh, principal)
                     changed += 1

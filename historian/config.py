@@ -27,6 +27,7 @@ from historian.config_sources import (
     CollectorConfig,
     SimulatorConfig,
     SourceConfig,
+    ThinningConfig,
 )
 from historian.config_toml import NOT_A_KEY, build
 from historian.config_transfer import TransferConfig
@@ -48,6 +49,7 @@ __all__ = [
     "StoreConfig",
     "TagConfig",
     "TagRuleConfig",
+    "ThinningConfig",
     "TransferConfig",
     "default_config",
     "load_config",

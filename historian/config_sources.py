@@ -1,5 +1,6 @@
 """Settings of what brings data in: sources, collectors, the simulator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,41 @@ from historian.config_server import MIB
 from historian.config_toml import NOT_A_KEY
 
 LOCAL_COLLECTOR = "local"
+MAX_S_MOST = 31_536_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ThinningConfig:
+    """``[[sources.thinning]]``: values of some addresses that its collector may leave out.
+
+    Attributes
+    ----------
+    address : str
+        Pattern of addresses, such as ``oven/*``; the first rule that matches holds.
+    kind : str
+        ``exception``: what is within the deviation of the value before; ``swinging_door``: of the
+        line between its neighbours; ``none``: nothing.
+    deviation : float
+        How far off a value that was left out may be.
+    deviation_percent : float
+        The same in percent of the range that the source describes, instead.
+    max_s : float
+        Seconds after which a value is sent in any case.
+    """
+
+    address: str
+    kind: Literal["exception", "swinging_door", "none"]
+    deviation: float = 0.0
+    deviation_percent: float = 0.0
+    max_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.deviation and self.deviation_percent:
+            raise ValueError("got deviation and deviation_percent, want one of them")
+        if not all(map(math.isfinite, (self.deviation, self.deviation_percent))):
+            raise ValueError("got a deviation that is not finite, want a number")
+        if not 0 < self.max_s <= MAX_S_MOST:
+            raise ValueError(f"got max_s {self.max_s}, want more than 0, at most {MAX_S_MOST:.0f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +61,15 @@ class SourceConfig:
         Collector that hosts it; when no collector is configured, ``local`` is made.
     settings : Mapping
         The connector's own settings; it refuses unknown ones itself.
+    thinning : tuple of ThinningConfig
+        ``[[sources.thinning]]``; none: every value is sent.
     """
 
     name: str
     kind: str
     collector: str = LOCAL_COLLECTOR
     settings: Mapping[str, Any] = field(default_factory=dict)
+    thinning: tuple[ThinningConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class Collector:
             clock=clock,
             rng=self._rng,
         )
+        self._sinks: dict[str, SourceSink] = {}
         self._alive_lock = threading.Lock()
         self._statuses: dict[str, ConnectorStatus] = {}
 
@@ -130,6 +131,10 @@ class Collector:
                 task.result()  # a failed disk ends the process; a restart reads what is there
         finally:
             await _end(*sources, heartbeat, stopped)
+            if not intake.done():
+                releasing = asyncio.create_task(self._release(forget=True))
+                await asyncio.wait({releasing}, timeout=_FLUSH_S)
+                await _end(releasing)
             self._intake.close()
             if not intake.done():
                 await asyncio.wait({intake}, timeout=_FLUSH_S)
@@ -146,7 +151,9 @@ class Collector:
             self._clock,
             self._notes,
             alive=self._alive,
+            thinning=source.thinning,
         )
+        self._sinks[source.name] = sink
         status = self._statuses[source.name] = ConnectorStatus()
         try:
             kind = self._kinds.get(source.kind)
@@ -157,6 +164,7 @@ class Collector:
                 )
             connector = kind(source.name, source.settings, self._clock)
             status = self._statuses[source.name] = connector.status
+            sink.begin()
             await self._repeat(source.name, connector, sink)
         except ConfigError as error:
             _log.error("source %s stops: %s", source.name, error)
@@ -178,13 +186,22 @@ class Collector:
                 detail = "a fault in the connector; see the collector's log"
                 connector.status.link, connector.status.detail = Link.DISCONNECTED, detail
                 await sink.state(SourceState(Link.DISCONNECTED, detail))
+            await sink.release(forget=True)
             if self._clock.monotonic_s() - began_s > _SETTLED_S:
                 delays = delays_s(self._rng)
             await self._clock.sleep(next(delays))
 
+    async def _release(self, *, forget: bool = False) -> None:
+        """Put what thinning held back; a spool that is full keeps it waiting."""
+        for sink in self._sinks.values():
+            await sink.release(forget=forget)
+
     async def _heartbeat(self) -> None:
+        releasing: asyncio.Task[None] | None = None
         while True:
             await self._clock.sleep(HEARTBEAT_S)
+            if releasing is None or releasing.done():  # it waits where the spool does
+                releasing = asyncio.create_task(self._release())
             await self._alive()
             notices = [self._beat(name, status) for name, status in self._statuses.items()]
             for at in range(0, len(notices), _BEATS_PER_PART):
@@ -212,6 +229,7 @@ class Collector:
             "dropped_frames": self._spool.dropped_frames,
             "damaged_bytes": self._spool.damaged_bytes,
             "set_aside_frames": self._sender.frames_set_aside,
+            "thinned": self._sinks[name].thinned,
             **status.extra,
         }
         return Notice("heartbeat", facts)

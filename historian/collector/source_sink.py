@@ -2,15 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from connectors.connector import Clock
-from connectors.sink import Gap, Receipt, Reject, SourceItem, SourceState
+from connectors.connector import Clock, SinkFull
+from connectors.sink import Gap, Link, Receipt, Reject, SourceItem, SourceState
 from historian.collector.frames import Part
 from historian.collector.intake import Intake
 from historian.collector.notes import Notes
+from historian.collector.thinning import Thinning, Undo
+from historian.config import ThinningConfig
 from historian.errors import RequestInvalid
 from historian.ingest_events import normalise
 from storage_engine.errors import InvalidArgument, LimitExceeded
@@ -20,6 +23,8 @@ from storage_engine.sample import EventBatch, SampleBatch
 _PAYLOAD_BYTES_MAX = 4_096
 _NOTICES_PER_PART = 256
 _ITEMS_PER_NOTICE = 256
+
+_log = logging.getLogger(__name__)
 
 
 class SourceSink:
@@ -34,6 +39,8 @@ class SourceSink:
     notes : Notes
     alive : callable, optional
         Called after a state was told: the collector lived at least until then.
+    thinning : sequence of ThinningConfig
+        Rules; none: every value is put.
     """
 
     def __init__(
@@ -45,9 +52,12 @@ class SourceSink:
         notes: Notes,
         *,
         alive: Callable[[], Awaitable[None]] | None = None,
+        thinning: Sequence[ThinningConfig] = (),
     ) -> None:
         self._kept = notes
         self._alive = alive
+        self._thinning = Thinning(thinning, clock) if thinning else None
+        self._lock = asyncio.Lock()
         self._collector = collector
         self._source = source
         self._intake = intake
@@ -67,9 +77,66 @@ class SourceSink:
             except RequestInvalid as error:
                 return await self._reject(_event_rejects(batch, str(error)))
         try:
+            if self._thinning is not None and isinstance(batch, SampleBatch):
+                return await self._put_thinned(self._thinning, batch)
             return await self._intake.put(Part(self._source, batch))
         except (InvalidArgument, LimitExceeded) as error:
             return await self._reject((Reject(_named(batch)[:200], str(error)),))
+
+    def begin(self) -> None:
+        """Tell once that no value is left out, where no rule says so: there may have been some."""
+        if self._thinning is None:
+            facts: dict[str, object] = {**self._common(), "thinned": False}
+            self._intake.tell(Part(self._source, notices=(Notice("metadata", facts),)))
+
+    async def _put_thinned(self, thinning: Thinning, batch: SampleBatch) -> Receipt:
+        async with self._lock:  # what is held back follows in the order of the source
+            kept, undo = thinning.thin(batch)
+            self._tell_bounds(thinning)
+            if not len(kept):
+                return Receipt(0, 0)  # decided: within the deviation of what was sent
+            # Whoever waits may leave; what was held back before must come in or be held again.
+            return await asyncio.shield(asyncio.create_task(self._put_or_undo(kept, undo)))
+
+    async def _put_or_undo(self, batch: SampleBatch, undo: Undo) -> Receipt:
+        try:
+            return await self._intake.put(Part(self._source, batch))
+        except (SinkFull, InvalidArgument, LimitExceeded):
+            undo()
+            raise
+
+    def _tell_bounds(self, thinning: Thinning) -> None:
+        news = thinning.news()
+        for start in range(0, len(news), _ITEMS_PER_NOTICE):
+            items = news[start : start + _ITEMS_PER_NOTICE]
+            facts: dict[str, object] = {**self._common(), "items": items}
+            self._intake.tell(Part(self._source, notices=(Notice("metadata", facts),)))
+
+    @property
+    def thinned(self) -> int:
+        """Values that thinning left out."""
+        return 0 if self._thinning is None else self._thinning.left_out
+
+    async def release(self, address: str = "", *, forget: bool = False) -> None:
+        """Put what thinning has held back for long enough, or all of it.
+
+        Parameters
+        ----------
+        address : str
+            Of this address only; empty means all.
+        forget : bool
+            All of it, and the next values pass: the line was interrupted.
+        """
+        if self._thinning is None:
+            return
+        async with self._lock:
+            batches, undo = self._thinning.release(address=address, forget=forget)
+            for batch in batches:
+                try:
+                    await self._put_or_undo(batch, undo)
+                except SinkFull as error:
+                    _log.warning("source %s: values held back wait: %s", self._source, error)
+                    return
 
     async def stored(self, receipt: Receipt) -> None:
         """Return when the server has the frame of this receipt."""
@@ -77,6 +144,8 @@ class SourceSink:
 
     async def state(self, state: SourceState) -> None:
         """Tell the server of the line to the source, as soon as a frame goes."""
+        if state.link is not Link.CONNECTED:
+            await self.release(forget=True)
         facts: dict[str, object] = {
             **self._common(),
             "link": state.link.value,
@@ -89,6 +158,9 @@ class SourceSink:
 
     async def describe(self, items: tuple[SourceItem, ...]) -> None:
         """Tell the server what the source says of its addresses."""
+        if self._thinning is not None:
+            self._thinning.learn(items)
+            self._tell_bounds(self._thinning)
         for start in range(0, len(items), _ITEMS_PER_NOTICE):
             described = [_described(item) for item in items[start : start + _ITEMS_PER_NOTICE]]
             facts: dict[str, object] = {**self._common(), "items": described}
@@ -100,6 +172,8 @@ class SourceSink:
 
     async def gap(self, gaps: tuple[Gap, ...]) -> None:
         """Return when the named losses are durable in the spool, as notices."""
+        for address in {gap.address for gap in gaps}:
+            await self.release(address, forget=True)
         await self._notices(tuple(map(self._gap, gaps)))
 
     async def keep(self, key: str, note: bytes) -> None:

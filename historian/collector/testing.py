@@ -11,7 +11,7 @@ from connectors.connector import Clock, ConfigError, ConnectorStatus
 from connectors.sink import Sink
 from historian.clock import SystemClock
 from historian.collector.host import Collector
-from historian.config import CollectorConfig, SourceConfig
+from historian.config import CollectorConfig, SourceConfig, ThinningConfig
 from storage_engine.frame import Frame, decode_frame, split_frames
 
 TOKEN = "far-side-token"  # noqa: S105 - of tests only
@@ -139,9 +139,11 @@ class Scripted:
 def run_collector(
     folder: Path,
     until: Callable[[FarSide], object],
+    *,
     clock: Clock | None = None,
     far: FarSide | None = None,
     keys: Mapping[str, Any] | None = None,
+    rules: Mapping[str, tuple[ThinningConfig, ...]] | None = None,
     **plays: Mapping[str, Any],
 ) -> FarSide:
     """Collect from scripted sources until ``until(far)`` holds, then stop.
@@ -156,6 +158,8 @@ def run_collector(
         The server of a run before.
     keys : mapping, optional
         More keys of the collector's configuration.
+    rules : mapping, optional
+        Source -> its thinning.
     **plays : mapping
         Source -> settings of its :class:`Scripted`.
     """
@@ -171,7 +175,12 @@ def run_collector(
                 server_url=server.url,
                 token_file=folder / "token",
                 sources=tuple(
-                    SourceConfig(name, "scripted", settings=settings)
+                    SourceConfig(
+                        name,
+                        "scripted",
+                        settings=settings,
+                        thinning=(rules or {}).get(name, ()),
+                    )
                     for name, settings in plays.items()
                 ),
                 **wanted,

@@ -35,7 +35,7 @@ def test_a_source_that_says_nothing_beats_all_the_same(tmp_path):
     far = run_collector(
         tmp_path,
         lambda far: len(notices(far, "heartbeat")) >= 4,
-        QuickClock(),
+        clock=QuickClock(),
         plc={"play": idle, "status": status},
         bad={"wrong": 1},
     )

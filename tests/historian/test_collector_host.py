@@ -104,9 +104,8 @@ def test_everything_a_sink_takes_reaches_the_server(tmp_path):
     assert [*map(float, range(250)), -1.0] == values(far)
     (state,) = notices(far, "source_state")
     assert (state["link"], state["detail"], state["clock_offset_ns"]) == ("connected", "here", 5)
-    assert notices(far, "metadata")[0]["items"] == [
-        {"address": "x", "name": "Temperature", "eng_unit": "Cel"}
-    ]
+    (described,) = [facts["items"] for facts in notices(far, "metadata") if "items" in facts]
+    assert described == [{"address": "x", "name": "Temperature", "eng_unit": "Cel"}]
     overflow, link = notices(far, "gap")
     assert ("x", 10, 20, 3) == tuple(
         overflow[k] for k in ("address", "start_ns", "end_ns", "count")
