@@ -5,7 +5,7 @@ the sequence number of the last one, so that the server counts on from there. If
 stored that last frame already, the gap frame is a duplicate and nothing was lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from storage_engine.frame import Declaration, Frame, Notice, decode_frame, encode_frame
 
 _REASON = "the spool was full"
+_KEPT = frozenset({"metadata", "source_state"})  # and gaps that others named
+_Declared = Callable[[int], Mapping[int, Declaration]]
 
 
 @dataclass(slots=True)
@@ -27,13 +29,15 @@ class _Loss:
         self.count += count
 
 
-def gap_frame(frames: Sequence[bytes]) -> tuple[bytes, int]:
+def gap_frame(frames: Sequence[bytes], declared: _Declared) -> tuple[bytes, int]:
     """Frame in place of others.
 
     Parameters
     ----------
     frames : sequence of bytes
         At least one, in order; gap frames among them are merged.
+    declared : callable
+        Epoch -> slots declared in it by frames that are gone already.
 
     Returns
     -------
@@ -58,10 +62,19 @@ def gap_frame(frames: Sequence[bytes]) -> tuple[bytes, int]:
             facts = notice.facts
             found = int(str(facts["start_ns"])), int(str(facts["end_ns"])), int(str(facts["count"]))
             _add(losses, str(facts["source"]), *found)
-        notices += [n for n in frame.notices if n.kind == "metadata"]
+        for notice in frame.notices:
+            if notice.kind in _KEPT or (notice.kind == "gap" and not _is_ours(notice)):
+                notices.append(notice)
+            elif notice.kind == "reject":  # a value that could not be mapped is lost like others
+                at = notice.facts.get("time_ns")
+                if isinstance(at, int):
+                    _add(losses, str(notice.facts.get("source", "")), at, at, 1)
         lost += bool(frame.envelope.row_count or len(earlier) < len(frame.notices))
         for slot, times in _rows(frame):
-            source = sources.get((epoch, slot), "")
+            if (epoch, slot) not in sources:
+                held = declared(epoch).get(slot)
+                sources[epoch, slot] = "" if held is None else held.source
+            source = sources[epoch, slot]
             _add(losses, source, int(times.min()), int(times.max()), len(times))
     current = [one for (epoch, _), one in declarations.items() if epoch == last.epoch]
     notices += [_notice(source, loss) for source, loss in sorted(losses.items())]

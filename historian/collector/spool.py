@@ -5,6 +5,7 @@ the same bytes as the wire; a file is removed when the server has all of it. Eve
 epoch and a new file, so a torn tail is only ever found behind what was promised.
 """
 
+import errno
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ from storage_engine.frame import Declaration, peek_envelope
 FILE_BYTES_MAX = 16 << 20
 _FILES_PER_SPOOL = 16
 _FILE_BYTES_MIN = 64 << 10
+_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 _log = logging.getLogger(__name__)
 
@@ -151,15 +153,23 @@ class Spool:
             if self._failed is not None:
                 raise DiskError(f"cannot spool frame: got {self._failed}, want a working disk")
             self._make_room(len(frame))
-            if declared:
-                self._keep(declared)
-            position = (self._identity.epoch, sequence)
-            file = self._files[-1] if self._writing is not None else None
-            if file is None or file.size >= self._file_bytes:
-                file = self._new_file(position)
-            self._write(file, frame)
-            file.size += len(frame)
-            file.last = position
+            try:
+                self._append(sequence, frame, declared)
+            except SpoolFull:  # the disk has less room than we were allowed
+                if not self._drop_oldest or self._failed is not None or not self._drop_one():
+                    raise
+                self._append(sequence, frame, declared)
+
+    def _append(self, sequence: int, frame: bytes, declared: Sequence[Declaration]) -> None:
+        if declared:
+            self._keep(declared)
+        position = (self._identity.epoch, sequence)
+        file = self._files[-1] if self._writing is not None else None
+        if file is None or file.size >= self._file_bytes:
+            file = self._new_file(position)
+        self._write(file, frame)
+        file.size += len(frame)
+        file.last = position
 
     def read(self, bytes_max: int) -> Reading:
         """Oldest frames that the server does not have, up to ``bytes_max`` but at least one."""
@@ -270,6 +280,11 @@ class Spool:
 
     def _make_room(self, size: int) -> None:
         while self.size_bytes + size > self._bytes_max:
+            if self._files and self._files[0].sent >= self._files[0].size:
+                self._close_file()  # the one being written, and the server has all of it
+                self._fs.remove(self._files.pop(0).path)
+                write_sent(self._fs, self.sent)
+                continue
             if not self._drop_oldest or not self._drop_one():
                 raise SpoolFull(
                     f"cannot spool frame: got {self.size_bytes + size} bytes, "
@@ -278,8 +293,9 @@ class Spool:
 
     def _drop_one(self) -> bool:
         """Replace the two oldest unsent files by one gap frame; False when there is nothing."""
-        whole = len(self._files) - (1 if self._writing is not None else 0)
-        count = min(2, whole)
+        if len(self._files) <= 2:
+            self._close_file()  # a small spool: what is being written goes, too
+        count = min(2, len(self._files) - (1 if self._writing is not None else 0))
         if count == 0:
             return False
         old = self._files[:count]
@@ -287,11 +303,19 @@ class Spool:
         frames = [
             f for file in old for f in _whole_frames(read_file(self._fs, file.path)[file.sent :])
         ]
-        gap, lost = gap_frame(frames)
-        if len(gap) >= before:
+        if not frames:
             return False
-        # The gap first takes the newest one's place: a crash in between leaves frames, no hole.
-        replace_file(self._fs, old[-1].path, gap)
+        try:
+            gap, lost = gap_frame(frames, self._declared.of)
+            if len(gap) >= before:
+                return False
+            # The gap first takes the newest one's place: a crash in between leaves frames, no hole.
+            replace_file(self._fs, old[-1].path, gap)
+        except (DiskError, LimitExceeded) as error:
+            if isinstance(error, DiskError) and error.facts.get("errno") not in _NO_SPACE:
+                raise
+            _log.warning("a full spool drops nothing that it cannot name: %s", error)
+            return False
         for file in old[:-1]:
             self._fs.remove(file.path)
         self._fs.sync_directory(FRAMES)
