@@ -93,7 +93,7 @@ class CollectorConfig:
     token_file : Path
         File of its bearer token. Unset: ``http.token_file``.
     frame_rows_max : int
-        Rows at which a frame is closed.
+        Rows at which a frame is closed; what waits by then goes with it, up to ten times as many.
     linger_ms : int
         Time after which a frame is closed with fewer rows.
     sources : tuple of SourceConfig

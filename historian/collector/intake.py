@@ -15,6 +15,7 @@ from storage_engine.errors import InvalidArgument, LimitExceeded
 
 _PENDING_BYTES_MAX = 32 << 20
 _FRAME_BYTES_MAX = 4 << 20
+_BACKLOG_FRAMES = 10  # what came while the disk synced goes into one frame, up to so many
 
 _log = logging.getLogger(__name__)
 
@@ -174,7 +175,8 @@ class Intake:
         while self._waiting:
             first = self._waiting[0]
             if taken and (
-                rows + first.part.row_count > self._rows_max or size + first.size > _FRAME_BYTES_MAX
+                rows + first.part.row_count > _BACKLOG_FRAMES * self._rows_max
+                or size + first.size > _FRAME_BYTES_MAX
             ):
                 break
             taken.append(self._waiting.popleft())

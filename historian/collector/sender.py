@@ -18,6 +18,8 @@ from storage_engine.frame import ZERO_ID, decode_frame, encode_frame, peek_envel
 
 CONTENT_TYPE = "application/vnd.lighthouse.frames"
 _BODY_BYTES_MAX = 4 << 20
+_BODY_BYTES_LEAST = 1 << 20  # a body below may wait for more
+_PERIOD_S = 0.05  # between bodies that are small
 _TIMEOUT_S = 60.0
 _REFUSALS_MAX = 5  # times that one frame is offered before it is set aside
 _DELAY_MAX_S = 10.0
@@ -75,6 +77,7 @@ class Sender:
         self._incarnation = ZERO_ID
         self._body_bytes = _BODY_BYTES_MAX
         self._refusals = 0
+        self._posted_s = -_PERIOD_S
         self._sent_as: dict[int, int] = {}  # crc in the spool -> crc of what was sent instead
         self.frames_stored = 0
         self.frames_set_aside = 0
@@ -92,6 +95,8 @@ class Sender:
                 if not reading.frames:
                     await self._intake.spooled.wait()
                     continue
+                if sum(map(len, reading.frames)) < _BODY_BYTES_LEAST and not self._refusals:
+                    reading = await self._more(reading)
                 try:
                     if self._incarnation == ZERO_ID:
                         await self._learn(client)
@@ -109,6 +114,15 @@ class Sender:
                         _log.info("the server takes frames again")
                     self.failure = ""
                     delays = self._delays()
+
+    async def _more(self, reading: Reading) -> Reading:
+        """Wait a moment for further frames, if frames come so often that the last are fresh."""
+        wait_s = self._posted_s + _PERIOD_S - self._clock.monotonic_s()
+        if wait_s > 0:
+            await self._clock.sleep(min(wait_s, _PERIOD_S))
+            reading = await asyncio.to_thread(self._spool.read, self._body_bytes)
+        self._posted_s = self._clock.monotonic_s()
+        return reading
 
     async def _learn(self, client: httpx.AsyncClient) -> None:
         response = await client.get(f"{self._url}/v1/store", headers=self._headers())

@@ -29,6 +29,8 @@ class FarSide:
         Stored, each key once, in order of arrival.
     duplicates : int
         Frames that came again.
+    bodies : list of int
+        Frames of each body.
     refuse : set of (epoch, sequence)
         Frames that are answered as refused.
     fail_next : int
@@ -39,6 +41,7 @@ class FarSide:
         self.incarnation = incarnation
         self.frames: list[Frame] = []
         self.duplicates = 0
+        self.bodies: list[int] = []
         self.refuse: set[tuple[int, int]] = set()
         self.fail_next = 0
         self.port = 0
@@ -94,7 +97,9 @@ class FarSide:
         store: dict[str, object] = {"incarnation": self.incarnation.hex()}
         if request.startswith("GET /v1/store"):
             return 200, store
-        return 200, {**store, "frames": [self._take(bytes(f)) for f in split_frames(body)]}
+        taken = [self._take(bytes(frame)) for frame in split_frames(body)]
+        self.bodies.append(len(taken))
+        return 200, {**store, "frames": taken}
 
     def _take(self, data: bytes) -> dict[str, object]:
         frame = decode_frame(data)

@@ -42,8 +42,8 @@ def batch(number):
 class Edge:
     """Spool, intake and sender of one collector."""
 
-    def __init__(self, folder, far):
-        clock = QuickClock()
+    def __init__(self, folder, far, clock=None):
+        clock = clock or QuickClock()
         (folder / "token").write_text(TOKEN)
         self.spool = Spool(RealFileSystem(folder / "spool"), 16 << 20)
         self.intake = Intake(self.spool, clock, 10, 0.0)
@@ -179,3 +179,47 @@ def test_a_wrong_token_keeps_everything_until_it_is_right(tmp_path, token):
         return far
 
     assert [7] == received(asyncio.run(play()))
+
+
+class HeldClock(QuickClock):
+    """Stands still; who sleeps is let go by hand."""
+
+    def __init__(self):
+        self.asleep = asyncio.Event()
+        self.go = asyncio.Event()
+
+    def monotonic_s(self):
+        return 100.0
+
+    async def sleep(self, seconds):
+        if seconds:
+            self.asleep.set()
+            await self.go.wait()
+
+
+def test_frames_that_come_fast_share_a_body_and_a_single_one_goes_at_once(tmp_path):
+    """A request for each small frame would cost both sides more than its rows."""
+
+    async def play():
+        clock = HeldClock()
+        far = FarSide()
+        async with (
+            far.serving(),
+            asyncio.timeout(20),
+            Edge(tmp_path, far, clock).running() as edge,
+        ):
+            first = await edge.put(0)
+            await edge.intake.stored(first)
+            for number in range(1, 9):
+                last = await edge.put(number)
+            await clock.asleep.wait()
+            before = list(far.bodies)
+            clock.go.set()
+            await edge.intake.stored(last)
+        return before, far
+
+    before, far = asyncio.run(play())
+
+    assert [1] == before
+    assert [1, 8] == far.bodies
+    assert list(range(9)) == received(far)

@@ -357,6 +357,29 @@ def test_group_commit_puts_what_waits_into_one_frame(fs):
     assert [float(n) for n in range(100)] == found
 
 
+def test_what_came_while_the_disk_synced_goes_into_one_frame_beyond_the_usual_rows(fs):
+    """A backlog is written in fewer and larger frames; a source in no hurry gets its usual ones."""
+
+    async def play():
+        spool = Spool(fs, MIB)
+        intake = Intake(spool, SystemClock(), 10, 0.01)
+        puts = [
+            asyncio.create_task(intake.put(Part("plc", batch("x", [n], [0.0])))) for n in range(250)
+        ]
+        await asyncio.sleep(0)
+        intake.close()
+        await intake.run()
+        receipts = await asyncio.gather(*puts)
+        rows = [decode_frame(frame).envelope.row_count for frame in drain(spool)]
+        spool.close()
+        return receipts, rows
+
+    receipts, rows = asyncio.run(play())
+
+    assert [100, 100, 50] == rows
+    assert [1, 2, 3] == sorted({receipt.sequence for receipt in receipts})
+
+
 def numbers_of_rows(frames):
     return [v for f in map(decode_frame, frames) for s in f.samples for v in s.value.objects()]
 
