@@ -31,7 +31,6 @@ from storage_engine.filesystem import FileSystem, RealFileSystem
 from storage_engine.frame import Notice
 
 HEARTBEAT_S = 10.0
-_BEATS_PER_PART = 64
 _SETTLED_S = 60.0  # a run this long starts the back-off anew
 _FLUSH_S = 5.0
 
@@ -203,9 +202,8 @@ class Collector:
             if releasing is None or releasing.done():  # it waits where the spool does
                 releasing = asyncio.create_task(self._release())
             await self._alive()
-            notices = [self._beat(name, status) for name, status in self._statuses.items()]
-            for at in range(0, len(notices), _BEATS_PER_PART):
-                self._intake.tell(Part("", notices=tuple(notices[at : at + _BEATS_PER_PART])))
+            for name, status in self._statuses.items():  # each behind what its source has put
+                self._intake.tell(Part(name, notices=(self._beat(name, status),)))
 
     def _beat(self, name: str, status: ConnectorStatus) -> Notice:
         facts: dict[str, object] = {

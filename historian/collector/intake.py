@@ -3,8 +3,8 @@
 import asyncio
 import heapq
 import logging
-from collections import deque
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 
 from connectors.connector import Clock, SinkFull
 from connectors.sink import Receipt
@@ -14,6 +14,7 @@ from historian.collector.spool_files import Position
 from storage_engine.errors import InvalidArgument, LimitExceeded
 
 _PENDING_BYTES_MAX = 32 << 20
+_SOURCE_BYTES_MAX = 8 << 20  # of one source; its connector waits with the rest
 _FRAME_BYTES_MAX = 4 << 20
 _BACKLOG_FRAMES = 10  # what came while the disk synced goes into one frame, up to so many
 
@@ -25,6 +26,12 @@ class _Waiting:
     part: Part
     size: int
     done: "asyncio.Future[Receipt]"
+
+
+@dataclass(slots=True)
+class _Queue:
+    parts: deque[_Waiting] = field(default_factory=deque)
+    size: int = 0
 
 
 class Intake:
@@ -46,7 +53,7 @@ class Intake:
         self._rows_max = rows_max
         self._linger_s = linger_s
         self.builder = FrameBuilder(spool.identity)
-        self._waiting: deque[_Waiting] = deque()
+        self._queues: OrderedDict[str, _Queue] = OrderedDict()  # who waits; whose turn it is first
         self._rows = 0
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -117,7 +124,7 @@ class Intake:
         """Cut and spool frames until ``close``; raises when the disk failed."""
         while True:
             await self._wake.wait()
-            if not self._waiting:
+            if not self._queues:
                 if self._closing:
                     return
                 self._wake.clear()
@@ -145,13 +152,22 @@ class Intake:
 
     async def _enqueue(self, part: Part) -> "asyncio.Future[Receipt]":
         async with self._room:
-            await self._room.wait_for(lambda: self._bytes < _PENDING_BYTES_MAX)
-        return self._add(part)
+            await self._room.wait_for(lambda: self._has_room(part.source))
+            return self._add(part)
+
+    def _has_room(self, source: str) -> bool:
+        """Whoever has nothing waiting always has: a flood next door keeps nobody out."""
+        queue = self._queues.get(source)
+        return queue is None or (
+            queue.size < _SOURCE_BYTES_MAX and self._bytes < _PENDING_BYTES_MAX
+        )
 
     def _add(self, part: Part) -> "asyncio.Future[Receipt]":
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         size = part.size_bytes()
-        self._waiting.append(_Waiting(part, size, future))
+        queue = self._queues.setdefault(part.source, _Queue())
+        queue.parts.append(_Waiting(part, size, future))
+        queue.size += size
         self._rows += part.row_count
         self._bytes += size
         if self._rows >= self._rows_max or self._bytes >= _FRAME_BYTES_MAX:
@@ -170,18 +186,30 @@ class Intake:
             full.cancel()
 
     def _cut(self) -> list[_Waiting]:
+        """Parts of the next frame: each source in its own order, in turns of as many rows."""
         taken: list[_Waiting] = []
         rows = size = 0
-        while self._waiting:
-            first = self._waiting[0]
-            if taken and (
-                rows + first.part.row_count > _BACKLOG_FRAMES * self._rows_max
-                or size + first.size > _FRAME_BYTES_MAX
-            ):
-                break
-            taken.append(self._waiting.popleft())
-            rows += first.part.row_count
-            size += first.size
+        full = False
+        while self._queues and not full:
+            source, queue = next(iter(self._queues.items()))
+            turn = 0
+            while queue.parts and turn < self._rows_max:
+                first = queue.parts[0]
+                full = bool(taken) and (
+                    rows + first.part.row_count > _BACKLOG_FRAMES * self._rows_max
+                    or size + first.size > _FRAME_BYTES_MAX
+                )
+                if full:
+                    break
+                taken.append(queue.parts.popleft())
+                rows += first.part.row_count
+                turn += max(1, first.part.row_count)
+                size += first.size
+                queue.size -= first.size
+            if not queue.parts:
+                del self._queues[source]
+            elif not full or turn:
+                self._queues.move_to_end(source)
         self._rows -= rows
         self._bytes -= size
         if self._rows < self._rows_max and self._bytes < _FRAME_BYTES_MAX and not self._closing:
