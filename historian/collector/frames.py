@@ -40,6 +40,7 @@ class Part:
     source: str
     batch: SampleBatch | EventBatch | None = None
     notices: tuple[Notice, ...] = ()
+    stands_for: int = 0  # rows before thinning: a source at full rate waits for no linger
 
     @property
     def row_count(self) -> int:

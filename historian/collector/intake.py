@@ -27,6 +27,10 @@ class _Waiting:
     size: int
     done: "asyncio.Future[Receipt]"
 
+    @property
+    def rows(self) -> int:
+        return max(self.part.row_count, self.part.stands_for)
+
 
 @dataclass(slots=True)
 class _Queue:
@@ -168,7 +172,7 @@ class Intake:
         queue = self._queues.setdefault(part.source, _Queue())
         queue.parts.append(_Waiting(part, size, future))
         queue.size += size
-        self._rows += part.row_count
+        self._rows += max(part.row_count, part.stands_for)
         self._bytes += size
         if self._rows >= self._rows_max or self._bytes >= _FRAME_BYTES_MAX:
             self._full.set()
@@ -196,14 +200,14 @@ class Intake:
             while queue.parts and turn < self._rows_max:
                 first = queue.parts[0]
                 full = bool(taken) and (
-                    rows + first.part.row_count > _BACKLOG_FRAMES * self._rows_max
+                    rows + first.rows > _BACKLOG_FRAMES * self._rows_max
                     or size + first.size > _FRAME_BYTES_MAX
                 )
                 if full:
                     break
                 taken.append(queue.parts.popleft())
-                rows += first.part.row_count
-                turn += max(1, first.part.row_count)
+                rows += first.rows
+                turn += max(1, first.rows)
                 size += first.size
                 queue.size -= first.size
             if not queue.parts:

@@ -96,11 +96,13 @@ class SourceSink:
             if not len(kept):
                 return Receipt(0, 0)  # decided: within the deviation of what was sent
             # Whoever waits may leave; what was held back before must come in or be held again.
-            return await asyncio.shield(asyncio.create_task(self._put_or_undo(kept, undo)))
+            return await asyncio.shield(
+                asyncio.create_task(self._put_or_undo(kept, undo, len(batch)))
+            )
 
-    async def _put_or_undo(self, batch: SampleBatch, undo: Undo) -> Receipt:
+    async def _put_or_undo(self, batch: SampleBatch, undo: Undo, rows: int = 0) -> Receipt:
         try:
-            return await self._intake.put(Part(self._source, batch))
+            return await self._intake.put(Part(self._source, batch, stands_for=rows))
         except (SinkFull, InvalidArgument, LimitExceeded):
             undo()
             raise
