@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.payload.config import MappingConfig, read_mappings
+from connectors.payload.config import ConventionConfig, MappingConfig, read_mappings
 from connectors.settings import Table
 
 PROTOCOLS = ("auto", "5", "3.1.1")
@@ -40,7 +40,7 @@ class MqttConfig:
     tls_certificate_file: str
     tls_key_file: str
     subscriptions: tuple[Subscription, ...]
-    mappings: tuple[MappingConfig, ...]
+    mappings: tuple[MappingConfig | ConventionConfig, ...]
 
 
 def read_config(name: str, settings: Mapping[str, Any]) -> MqttConfig:

@@ -111,6 +111,10 @@ class MqttConnector:
         rejects = (*rejects, *large)
         self._status.rejected += len(rejects)
         await deliver(sink, batches, rejects, self._clock, self._rng)
+        items = mapper.take_items()
+        if items:
+            await sink.describe(items)
+        self._status.extra.update((name, float(n)) for name, n in mapper.counts.items())
 
     def _takes_retained(self, topic: str) -> bool:
         """Retained messages are state; without a time of their own they would be new each time."""

@@ -1,10 +1,13 @@
 """Mappings as configured: which topics, what they become, where time, values and ids are found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from connectors.payload.found import Convention
 from connectors.payload.path import Path, Template
+from connectors.payload.registry import CONVENTIONS
 from connectors.payload.times import UNITS
 from connectors.settings import Table
 from storage_engine.sample import Column, ValueType
@@ -60,7 +63,18 @@ class MappingConfig:
     rest: str
 
 
-def read_mappings(tables: tuple[Table, ...]) -> tuple[MappingConfig, ...]:
+@dataclass(frozen=True, slots=True)
+class ConventionConfig:
+    """One mapping by a named convention; ``make`` gives a fresh one that remembers nothing."""
+
+    topic: str
+    kind: str
+    make: Callable[[], Convention]
+
+
+def read_mappings(
+    tables: tuple[Table, ...],
+) -> tuple[MappingConfig | ConventionConfig, ...]:
     """Read ``[[mappings]]``; every setting is explained in ``payload/sample.toml``.
 
     Raises
@@ -71,8 +85,14 @@ def read_mappings(tables: tuple[Table, ...]) -> tuple[MappingConfig, ...]:
     return tuple(_read(table) for table in tables)
 
 
-def _read(table: Table) -> MappingConfig:
-    kind = table.text("kind", among=_KINDS)
+def _read(table: Table) -> MappingConfig | ConventionConfig:
+    kind = table.text("kind", among=(*_KINDS, *CONVENTIONS))
+    if kind in CONVENTIONS:
+        make = partial(CONVENTIONS[kind], table)
+        found = ConventionConfig(_topic(table), kind, make)
+        make()  # reads every setting that it knows
+        table.done()
+        return found
     mapping = MappingConfig(
         topic=_topic(table),
         kind=kind,

@@ -4,17 +4,19 @@ Pure: no clock, no network. One message is all or nothing, so that a redelivery 
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 
 import orjson
 
 from connectors.columns import Rows
 from connectors.payload.addresses import LastAddresses
-from connectors.payload.config import FieldConfig, MappingConfig
+from connectors.payload.config import ConventionConfig, FieldConfig, MappingConfig
+from connectors.payload.found import Event, Found, Message, Samples
 from connectors.payload.path import MISSING, topic_matches
 from connectors.payload.times import time_ns
-from connectors.sink import Reject
+from connectors.payload.values import Refused, canonical, cast, leaves, shown, typed
+from connectors.sink import Reject, SourceItem
 from storage_engine.sample import (
     BAD_NO_DATA,
     GOOD,
@@ -25,17 +27,20 @@ from storage_engine.sample import (
     source_event_id,
 )
 
-# Type, addresses, times, qualities and values of samples side by side.
-_Samples = tuple[ValueType, Sequence[str], Sequence[int], Sequence[int], Sequence[object]]
-_Event = tuple[str, tuple[FieldConfig, ...], int, bytes, list[Any]]
-_DEPTH_MAX = 16
 _NUMBERS = {float, int}
 _TOPICS_MAX = 10_000  # remembered choices of mapping
-_INTEGERS = {ValueType.INT64: (-(1 << 63), (1 << 63) - 1), ValueType.UINT64: (0, (1 << 64) - 1)}
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this file
-    """The message does not fit its mapping."""
+class _Convention:
+    """A convention at work, with what it remembers."""
+
+    def __init__(self, config: ConventionConfig) -> None:
+        self.topic = config.topic
+        self.convention = config.make()
+        self.timed = self.convention.timed
+
+
+_Mapping = MappingConfig | _Convention
 
 
 class Mapper:
@@ -43,16 +48,21 @@ class Mapper:
 
     Parameters
     ----------
-    mappings : tuple of MappingConfig
+    mappings : tuple of MappingConfig or ConventionConfig
         The first that takes a message is used.
     """
 
-    def __init__(self, mappings: tuple[MappingConfig, ...]) -> None:
-        self._mappings = mappings
-        self._by_topic: dict[str, tuple[MappingConfig, ...]] = {}
+    def __init__(self, mappings: tuple[MappingConfig | ConventionConfig, ...]) -> None:
+        self._mappings: tuple[_Mapping, ...] = tuple(
+            mapping if isinstance(mapping, MappingConfig) else _Convention(mapping)
+            for mapping in mappings
+        )
+        self._by_topic: dict[str, tuple[_Mapping, ...]] = {}
         self._last = LastAddresses()
         self._rows = Rows()
         self._rejects: list[Reject] = []
+        self._items: list[SourceItem] = []
+        self.counts: Counter[str] = Counter()  # what became of messages that gave no row, by name
         self.newest_ns = 0
 
     @property
@@ -67,9 +77,9 @@ class Mapper:
         ----------
         topic : str
         payload : bytes
-            JSON.
+            As the mapping of the topic wants it, mostly JSON.
         received_ns : int
-            Time of receipt, used where no payload time is configured.
+            Time of receipt, used where the payload has no time.
 
         Returns
         -------
@@ -78,38 +88,50 @@ class Mapper:
         """
         try:
             samples, events = self._map(topic, payload, received_ns)
-        except _Refused as error:
+        except Refused as error:
             self._rejects.append(Reject(topic, str(error), payload, received_ns))
             return False
         for run in samples:
             self._rows.samples(*run)
             self.newest_ns = max(self.newest_ns, *run[2])
-        for kind, fields, timestamp_ns, id_, values in events:
-            columns = tuple(field.column for field in fields)
-            self._rows.event(kind, columns, timestamp_ns, id_, values)
-            self.newest_ns = max(self.newest_ns, timestamp_ns)
+        for event in events:
+            self._rows.event(*event)
+            self.newest_ns = max(self.newest_ns, event[2])
         return True
 
     def has_time(self, topic: str) -> bool:
         """Whether every mapping of this topic reads its time from the message."""
-        return all(mapping.time is not None for mapping in self._candidates(topic))
+        return all(
+            mapping.time is not None if isinstance(mapping, MappingConfig) else mapping.timed
+            for mapping in self._candidates(topic)
+        )
 
     def take(self) -> tuple[tuple[SampleBatch | EventBatch, ...], tuple[Reject, ...]]:
         """Give batches and rejects collected since the last call."""
         rejects, self._rejects = tuple(self._rejects), []
         return self._rows.take(), rejects
 
+    def take_items(self) -> tuple[SourceItem, ...]:
+        """Give what messages said of addresses since the last call."""
+        items, self._items = tuple(self._items), []
+        return items
+
     def _map(
         self, topic: str, payload: bytes, received_ns: int
-    ) -> tuple[list[_Samples], list[_Event]]:
+    ) -> tuple[list[Samples], list[Event]]:
         candidates = self._candidates(topic)
         if not candidates:
-            raise _Refused("cannot map message: got no mapping for this topic, want one")
-        try:
-            whole: object = orjson.loads(payload)
-        except orjson.JSONDecodeError as error:
-            raise _Refused(f"cannot read message: got no JSON ({error}), want JSON") from None
+            raise Refused("cannot map message: got no mapping for this topic, want one")
+        whole: object = MISSING
         for mapping in candidates:
+            if not isinstance(mapping, MappingConfig):
+                return self._by_convention(mapping, topic, payload, received_ns)
+            if whole is MISSING:
+                try:
+                    whole = orjson.loads(payload)
+                except orjson.JSONDecodeError as error:
+                    text = f"cannot read message: got no JSON ({error}), want JSON"
+                    raise Refused(text) from None
             if mapping.when is not None:
                 path, equals = mapping.when
                 if path.of(whole, whole) != equals:
@@ -120,9 +142,18 @@ class Mapper:
                 last = self._last
                 return [run for item in items for run in message.samples(item, last)], []
             return [], [message.event(item) for item in items]
-        raise _Refused("cannot map message: got no mapping whose `when` takes it, want one")
+        raise Refused("cannot map message: got no mapping whose `when` takes it, want one")
 
-    def _candidates(self, topic: str) -> tuple[MappingConfig, ...]:
+    def _by_convention(
+        self, mapping: _Convention, topic: str, payload: bytes, received_ns: int
+    ) -> tuple[list[Samples], list[Event]]:
+        found = Found()
+        mapping.convention.map(Message(topic, payload, received_ns), found)
+        self.counts.update(found.counts)
+        self._items += found.items
+        return found.samples, found.events
+
+    def _candidates(self, topic: str) -> tuple[_Mapping, ...]:
         found = self._by_topic.get(topic)
         if found is None:
             found = tuple(m for m in self._mappings if topic_matches(m.topic, topic))
@@ -137,7 +168,7 @@ def _items(mapping: MappingConfig, whole: object) -> list[object]:
         return [whole]
     found = mapping.items.of(whole, whole)
     if not isinstance(found, list):
-        raise _Refused(f"cannot read {mapping.items.text!r}: got {_shown(found)}, want a list")
+        raise Refused(f"cannot read {mapping.items.text!r}: got {shown(found)}, want a list")
     return found
 
 
@@ -151,15 +182,13 @@ class _Message:
         self._whole = whole
         self._received_ns = received_ns
 
-    def samples(self, item: object, last: LastAddresses) -> list[_Samples]:
+    def samples(self, item: object, last: LastAddresses) -> list[Samples]:
         mapping = self._mapping
         times = self._times(item)
         quality = self._quality(item)
         value = mapping.value.of(item, self._whole)
         if value is MISSING:
-            raise _Refused(
-                f"cannot find value at {mapping.value.text!r}: got nothing, want a value"
-            )
+            raise Refused(f"cannot find value at {mapping.value.text!r}: got nothing, want a value")
         skip = _time_key(mapping)
         if len(times) == 1 and mapping.value_type in {None, ValueType.FLOAT64}:
             numbers = self._numbers(value, skip, last)
@@ -167,18 +196,18 @@ class _Message:
                 addresses, values_ = numbers
                 many = len(values_)
                 return [(ValueType.FLOAT64, addresses, times * many, [quality] * many, values_)]
-        found: list[_Samples] = []
-        for key, leaf in _leaves(value, "", 0):
+        found: list[Samples] = []
+        for key, leaf in leaves(value):
             if key and key == skip:
                 continue
             address = self._address(key)
             values = leaf if isinstance(leaf, list) else [leaf]
             if len(values) != len(times):
-                raise _Refused(
+                raise Refused(
                     f"cannot pair values: got {len(values)} of {key!r}, want {len(times)}"
                 )
             for timestamp_ns, each in zip(times, values, strict=True):
-                type_, converted = _typed(mapping.value_type, each, key)
+                type_, converted = typed(mapping.value_type, each, key)
                 status = BAD_NO_DATA if converted is None and quality == GOOD else quality
                 found.append((type_, (address,), (timestamp_ns,), (status,), (converted,)))
         return found
@@ -187,7 +216,7 @@ class _Message:
         template = self._mapping.address
         address = template.fill(self._topic, self._levels, key)
         if address is None:
-            raise _Refused(f"cannot fill address {template.text!r}: topic is too short")
+            raise Refused(f"cannot fill address {template.text!r}: topic is too short")
         return address
 
     def _numbers(
@@ -210,23 +239,23 @@ class _Message:
             return None
         return last.of(self._mapping, self._topic, keys, self._address), numbers
 
-    def event(self, item: object) -> _Event:
+    def event(self, item: object) -> Event:
         mapping = self._mapping
         kind = mapping.event
         if mapping.event_path is not None:
             named = mapping.event_path.of(item, self._whole)
             if not isinstance(named, str) or not named:
-                raise _Refused(f"cannot find event kind: got {_shown(named)}, want text")
+                raise Refused(f"cannot find event kind: got {shown(named)}, want text")
             kind = named
         fields = mapping.fields.get(kind)
         if fields is None:
             fields = mapping.fields[""]
             if len(mapping.fields) > 1:
                 known = ", ".join(sorted(k for k in mapping.fields if k))
-                raise _Refused(f"cannot map event: got kind {kind[:80]!r}, want one of {known}")
+                raise Refused(f"cannot map event: got kind {kind[:80]!r}, want one of {known}")
         times = self._times(item)
         if len(times) != 1:
-            raise _Refused("cannot read time: got a list, want one time")
+            raise Refused("cannot read time: got a list, want one time")
         values: list[Any] = []
         for field in fields:
             raw = field.path.of(item, self._whole)
@@ -235,9 +264,10 @@ class _Message:
                 values.append(self._rest(item, fields))
                 continue
             if name == mapping.rest and isinstance(raw, dict):
-                raw = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS).decode()
-            values.append(None if raw is MISSING else _cast(field.column.type, raw, name))
-        return kind, fields, times[0], self._event_id(kind, item), values
+                raw = canonical(raw).decode()
+            values.append(None if raw is MISSING else cast(field.column.type, raw, name))
+        columns = tuple(field.column for field in fields)
+        return kind, columns, times[0], self._event_id(kind, item), values
 
     def _rest(self, item: object, fields: tuple[FieldConfig, ...]) -> str | None:
         """Give what no column takes, as a JSON object."""
@@ -250,19 +280,18 @@ class _Message:
             named += [mapping.id.source, mapping.id.sequence]
         used |= {path.steps[0] for path in named if path is not None and path.steps}
         left = {key: value for key, value in item.items() if key not in used}
-        return orjson.dumps(left, option=orjson.OPT_SORT_KEYS).decode() if left else None
+        return canonical(left).decode() if left else None
 
     def _event_id(self, kind: str, item: object) -> bytes:
         id_ = self._mapping.id
         if id_ is None:
-            content = orjson.dumps([kind, self._topic, item], option=orjson.OPT_SORT_KEYS)
-            return content_event_id(content)
+            return content_event_id(canonical([kind, self._topic, item]))
         source = self._topic if id_.source is None else id_.source.of(item, self._whole)
         sequence = id_.sequence.of(item, self._whole)
         if not isinstance(source, str) or isinstance(sequence, bool):
-            raise _Refused(f"cannot find id: got source {_shown(source)}, want text")
+            raise Refused(f"cannot find id: got source {shown(source)}, want text")
         if not isinstance(sequence, str | int):
-            raise _Refused(f"cannot find id: got sequence {_shown(sequence)}, want text or integer")
+            raise Refused(f"cannot find id: got sequence {shown(sequence)}, want text or integer")
         return source_event_id(source, sequence)
 
     def _times(self, item: object) -> list[int]:
@@ -271,11 +300,11 @@ class _Message:
         path, unit = self._mapping.time
         raw = path.of(item, self._whole)
         if raw is MISSING:
-            raise _Refused(f"cannot find time at {path.text!r}: got nothing, want {unit}")
+            raise Refused(f"cannot find time at {path.text!r}: got nothing, want {unit}")
         try:
             return [time_ns(each, unit) for each in (raw if isinstance(raw, list) else [raw])]
         except ValueError as error:
-            raise _Refused(str(error)) from None
+            raise Refused(str(error)) from None
 
     def _quality(self, item: object) -> int:
         config = self._mapping.quality
@@ -288,7 +317,7 @@ class _Message:
             return config.codes[str(raw)]
         if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 1 << 32:
             return raw
-        raise _Refused(f"cannot read quality: got {_shown(raw)}, want a known word or status code")
+        raise Refused(f"cannot read quality: got {shown(raw)}, want a known word or status code")
 
 
 def _time_key(mapping: MappingConfig) -> str:
@@ -300,69 +329,3 @@ def _time_key(mapping: MappingConfig) -> str:
     if path.whole == value.whole and path.steps[:depth] == value.steps:
         return ".".join(str(step) for step in path.steps[depth:])
     return ""
-
-
-def _leaves(value: object, key: str, depth: int) -> list[tuple[str, object]]:
-    """Scalars and lists below an object, with dotted keys."""
-    if not isinstance(value, dict):
-        return [(key, value)]
-    if depth >= _DEPTH_MAX:
-        raise _Refused(f"cannot read values: got more than {_DEPTH_MAX} levels, want fewer")
-    return [
-        leaf
-        for name, inner in value.items()
-        for leaf in _leaves(inner, f"{key}.{name}" if key else name, depth + 1)
-    ]
-
-
-def _typed(type_: ValueType | None, value: object, key: str) -> tuple[ValueType, Any]:
-    """Type and value of a sample: without a type, numbers are float64 and text is symbol."""
-    if type_ is None:
-        if isinstance(value, bool):
-            type_ = ValueType.BOOL
-        elif isinstance(value, str):
-            type_ = ValueType.SYMBOL
-        else:
-            type_ = ValueType.FLOAT64
-    return type_, _cast(type_, value, key)
-
-
-def _cast(type_: ValueType, value: object, key: str) -> Any:
-    """Value of the type, None for null; never rounds silently."""
-    if value is None:
-        return None
-    if type_ in {ValueType.SYMBOL, ValueType.TEXT}:
-        if isinstance(value, str):
-            return value
-    elif type_ is ValueType.BOOL:
-        if isinstance(value, bool):
-            return value
-    elif type_ is ValueType.BYTES:
-        if isinstance(value, str):
-            return value.encode()
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        converted = _number(type_, value)
-        if converted is not None:
-            return converted
-    raise _Refused(f"cannot read {key!r}: got {_shown(value)}, want {type_.name.lower()}")
-
-
-def _number(type_: ValueType, value: float) -> int | float | None:
-    limits = _INTEGERS.get(type_)
-    if limits is not None:
-        if isinstance(value, float) and not value.is_integer():
-            return None
-        return int(value) if limits[0] <= value <= limits[1] else None
-    if type_ is ValueType.FLOAT32:
-        return float(value) if abs(value) <= 3.4028235677973366e38 else None
-    try:
-        converted = float(value)
-    except OverflowError:
-        return None
-    return converted if math.isfinite(converted) and converted == value else None
-
-
-def _shown(value: object) -> str:
-    if value is MISSING:
-        return "nothing"
-    return repr(value)[:80]

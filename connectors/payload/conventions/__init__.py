@@ -1,0 +1,1 @@
+"""Payload conventions that plants use, one file each: a message becomes samples and events."""

@@ -1,0 +1,11 @@
+"""Payload conventions by the name under which ``kind`` of a mapping asks for them."""
+
+from connectors.payload.conventions.bare import Bare
+from connectors.payload.conventions.umh import Umh, UmhCore
+from connectors.payload.found import Convention
+
+CONVENTIONS: dict[str, type[Convention]] = {
+    "values": Bare,
+    "umh": Umh,
+    "umh_core": UmhCore,
+}
