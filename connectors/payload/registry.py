@@ -1,6 +1,7 @@
 """Payload conventions by the name under which ``kind`` of a mapping asks for them."""
 
 from connectors.payload.conventions.bare import Bare
+from connectors.payload.conventions.opcua_json import OpcuaJson
 from connectors.payload.conventions.umh import Umh, UmhCore
 from connectors.payload.found import Convention
 
@@ -8,4 +9,5 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "values": Bare,
     "umh": Umh,
     "umh_core": UmhCore,
+    "opcua_json": OpcuaJson,
 }
