@@ -2,6 +2,8 @@
 
 from connectors.payload.conventions.bare import Bare
 from connectors.payload.conventions.opcua_json import OpcuaJson
+from connectors.payload.conventions.shelly import Shelly
+from connectors.payload.conventions.tasmota import Tasmota
 from connectors.payload.conventions.umh import Umh, UmhCore
 from connectors.payload.found import Convention
 
@@ -10,4 +12,6 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "umh": Umh,
     "umh_core": UmhCore,
     "opcua_json": OpcuaJson,
+    "shelly": Shelly,
+    "tasmota": Tasmota,
 }
