@@ -1,6 +1,7 @@
 """Payload conventions by the name under which ``kind`` of a mapping asks for them."""
 
 from connectors.payload.conventions.bare import Bare
+from connectors.payload.conventions.frigate import Frigate
 from connectors.payload.conventions.opcua_json import OpcuaJson
 from connectors.payload.conventions.shelly import Shelly
 from connectors.payload.conventions.tasmota import Tasmota
@@ -14,4 +15,6 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "opcua_json": OpcuaJson,
     "shelly": Shelly,
     "tasmota": Tasmota,
+    "frigate": Frigate,
+    "axis": Axis,
 }
