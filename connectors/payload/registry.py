@@ -1,6 +1,7 @@
 """Payload conventions by the name under which ``kind`` of a mapping asks for them."""
 
 from connectors.payload.conventions.bare import Bare
+from connectors.payload.conventions.deepstream import DeepStream
 from connectors.payload.conventions.frigate import Frigate
 from connectors.payload.conventions.opcua_json import OpcuaJson
 from connectors.payload.conventions.shelly import Shelly
@@ -16,5 +17,6 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "shelly": Shelly,
     "tasmota": Tasmota,
     "frigate": Frigate,
+    "deepstream": DeepStream,
     "axis": Axis,
 }
