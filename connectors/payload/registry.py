@@ -3,6 +3,7 @@
 from connectors.payload.conventions.bare import Bare
 from connectors.payload.conventions.deepstream import DeepStream
 from connectors.payload.conventions.frigate import Frigate
+from connectors.payload.conventions.onvif import Axis, Onvif
 from connectors.payload.conventions.opcua_json import OpcuaJson
 from connectors.payload.conventions.shelly import Shelly
 from connectors.payload.conventions.tasmota import Tasmota
@@ -18,5 +19,6 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "tasmota": Tasmota,
     "frigate": Frigate,
     "deepstream": DeepStream,
+    "onvif": Onvif,
     "axis": Axis,
 }
