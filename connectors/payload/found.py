@@ -19,6 +19,7 @@ Samples = tuple[ValueType, Sequence[str], Sequence[int], Sequence[int], Sequence
 Event = tuple[str, tuple[Column, ...], int, bytes, list[Any]]
 _ADDRESS_CHARACTERS_MAX = 1_000
 _ROWS_MAX = 100_000  # of one message
+_ATTRIBUTES_BYTES_MAX = 16 << 20  # of all its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Found:
     def __init__(self) -> None:
         self._samples: dict[ValueType, tuple[list[str], list[int], list[int], list[object]]] = {}
         self._count = 0
+        self._attributes_bytes = 0
         self.events: list[Event] = []
         self.items: list[SourceItem] = []
         self.counts: Counter[str] = Counter()
@@ -133,14 +135,25 @@ class Found:
             self.fields(f"{address}.{position}", each, timestamp_ns)
 
     def event(self, kind: str, timestamp_ns: int, event_id: bytes, **values: object) -> None:
-        """Add an event; columns not named are null, ``attributes`` may be a dict."""
+        """Add an event; columns not named are null, ``attributes`` may be a dict.
+
+        Raises
+        ------
+        Refused
+            If attributes cannot be written, or are too many of one message.
+        """
         columns = KINDS[kind]
         unknown = values.keys() - {column.name for column in columns}
         assert not unknown, unknown
         attributes = values.get("attributes")
         if isinstance(attributes, dict):
             kept = {key: value for key, value in attributes.items() if value is not None}
-            values["attributes"] = canonical(kept).decode() if kept else None
+            text = canonical(kept).decode() if kept else None
+            values["attributes"] = text
+            self._attributes_bytes += len(text or "")
+            if self._attributes_bytes > _ATTRIBUTES_BYTES_MAX:
+                want = f"at most {_ATTRIBUTES_BYTES_MAX} bytes of attributes"
+                raise Refused(f"cannot map message: got more, want {want}")
         row = [values.get(column.name) for column in columns]
         self.events.append((kind, columns, timestamp_ns, event_id, row))
 

@@ -91,6 +91,11 @@ class Mapper:
         except Refused as error:
             self._rejects.append(Reject(topic, str(error), payload, received_ns))
             return False
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not stop a collector
+            self.counts["mapping_faults"] += 1
+            reason = f"cannot map message: the mapping failed with {type(error).__name__}"
+            self._rejects.append(Reject(topic, reason, payload, received_ns))
+            return False
         for run in samples:
             self._rows.samples(*run)
             self.newest_ns = max(self.newest_ns, *run[2])

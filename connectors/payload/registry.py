@@ -1,6 +1,7 @@
 """Payload conventions by the name under which ``kind`` of a mapping asks for them."""
 
 from connectors.payload.conventions.bare import Bare
+from connectors.payload.conventions.cfx import Cfx
 from connectors.payload.conventions.deepstream import DeepStream
 from connectors.payload.conventions.frigate import Frigate
 from connectors.payload.conventions.onvif import Axis, Onvif
@@ -21,4 +22,5 @@ CONVENTIONS: dict[str, type[Convention]] = {
     "deepstream": DeepStream,
     "onvif": Onvif,
     "axis": Axis,
+    "cfx": Cfx,
 }

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from connectors.payload.values import shown
+
 UNITS = ("iso", "s", "ms", "us", "ns")
 _FACTOR = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _ISO = re.compile(
@@ -32,7 +34,9 @@ def time_ns(value: object, unit: str) -> int:
     """
     found = _iso_ns(value) if unit == "iso" else _number_ns(value, unit)
     if not -_INT64 <= found < _INT64:
-        raise ValueError(f"cannot read time: got {value!r}, want int64 nanoseconds around 1970")
+        raise ValueError(
+            f"cannot read time: got {shown(value)}, want int64 nanoseconds around 1970"
+        )
     return found
 
 
@@ -40,13 +44,13 @@ def _iso_ns(value: object) -> int:
     match = _ISO.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(
-            f"cannot read time: got {value!r}, want ISO 8601 like 2026-11-22T11:52:56Z"
+            f"cannot read time: got {shown(value)}, want ISO 8601 like 2026-11-22T11:52:56Z"
         )
     try:
         year, month, day, hour, minute, second = (int(text) for text in match.groups()[:6])
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
-        raise ValueError(f"cannot read time: got {value!r}, {error}") from None
+        raise ValueError(f"cannot read time: got {shown(value)}, {error}") from None
     zone = match[8]
     if zone and zone not in "Zz":
         digits = zone.replace(":", "")
@@ -54,7 +58,7 @@ def _iso_ns(value: object) -> int:
         try:
             moment -= offset if zone[0] == "+" else -offset
         except OverflowError as error:
-            raise ValueError(f"cannot read time: got {value!r}, {error}") from None
+            raise ValueError(f"cannot read time: got {shown(value)}, {error}") from None
     since = moment - _EPOCH
     fraction = int((match[7] or "0")[:9].ljust(9, "0"))
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + fraction
@@ -71,7 +75,7 @@ def _number_ns(value: object, unit: str) -> int:
             number = Decimal("NaN")
         if number.is_finite() and abs(number.adjusted()) < 40:
             return int(number * _FACTOR[unit])
-    raise ValueError(f"cannot read time: got {value!r}, want a number of {unit} since 1970")
+    raise ValueError(f"cannot read time: got {shown(value)}, want a number of {unit} since 1970")
 
 
 def is_set(timestamp_ns: int) -> bool:

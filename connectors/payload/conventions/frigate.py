@@ -82,7 +82,7 @@ class Frigate:
     def _lifecycle(self, message: Message, read: Any, what: str, found: Found) -> None:
         body = message.object()
         phase, after = body.get("type"), body.get("after")
-        if phase not in {"new", "update", "end"} or not isinstance(after, dict):
+        if phase not in ("new", "update", "end") or not isinstance(after, dict):
             got = f"type {shown(phase)} with after {shown(after)}"
             raise Refused(f"cannot read {what}: got {got}, want new, update or end with an object")
         id_, camera = text(after.get("id")), text(after.get("camera"))

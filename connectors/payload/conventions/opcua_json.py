@@ -21,7 +21,7 @@ from connectors.sink import SourceItem
 
 _FIELDS_MAX = 200_000  # of all writers' metadata
 _HEADER = {"Payload", "DataSetWriterId", "DataSetWriterName", "SequenceNumber", "MetaDataVersion"}
-_QUIET = {"ua-connection", "ua-application", "ua-endpoints", "ua-actionmetadata"}
+_QUIET = ("ua-connection", "ua-application", "ua-endpoints", "ua-actionmetadata")
 _OPERATIONAL = 2  # PubSubState
 _Types = dict[str, int]
 
