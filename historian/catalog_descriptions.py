@@ -1,14 +1,19 @@
-"""What sources say of their addresses, entered where the catalog has no text of its own."""
+"""What sources say of their addresses, entered where the catalog has no text of its own.
+
+A source that knows where an address stands in the plant puts its tag on the tree of assets.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from historian.catalog import Catalog
+from historian.catalog_plant import put_asset_path
 from historian.catalog_records import TEXT_CHARACTERS_MAX
 from historian.catalog_thinning import NONE, Bound, bound_of, enter_bound, thinned_addresses
 
-_FIELDS = ("description", "eng_unit")
+_FIELDS = ("description", "eng_unit", "asset")
+_PLACED = ("asset", "asset_levels")
 _BOUND = "thinning"
 _Key = tuple[str, str]
 
@@ -38,8 +43,9 @@ class Descriptions:
         Parameters
         ----------
         notices : sequence of Mapping
-            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit",
-            "thinning"}, ...]}``.
+            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit", "facts",
+            "thinning"}, ...]}``. Of the facts ``asset`` is the path of the asset that the address
+            belongs to, ``asset_levels`` the levels of that path.
         """
         keys: list[_Key] = []
         for facts in notices:
@@ -55,6 +61,9 @@ class Descriptions:
                     "description": item.get("description") or item.get("name"),
                     "eng_unit": item.get("eng_unit"),
                 }
+                told = item.get("facts")
+                if isinstance(told, Mapping):
+                    texts |= {name: told.get(name) for name in _PLACED}
                 waiting = self._waiting.setdefault(key, {})
                 for name, text in texts.items():
                     if isinstance(text, str) and text:
@@ -91,7 +100,12 @@ class Descriptions:
                 bound = texts.get(_BOUND)
                 if isinstance(bound, Bound) and enter_bound(self._catalog, tag, bound, principal):
                     changed += 1
-                if fresh:
+                if "asset" in fresh:
+                    path = put_asset_path(
+                        self._catalog, fresh["asset"], texts.get("asset_levels", ""), principal
+                    )
+                    fresh["asset"] = path
+                if any(fresh.values()):
                     self._catalog.edit_tag(tag.name, fresh, principal)
                     changed += 1
         return changed

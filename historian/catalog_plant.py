@@ -1,10 +1,12 @@
 """Assets and state sets, and what the configuration declares: entered at start, with audit."""
 
 import json
+from typing import cast, get_args
 
 from historian.catalog import Catalog
 from historian.catalog_records import AssetRecord, StateSetRecord, TagDraft
 from historian.config import AssetConfig, HistorianConfig, StateSetConfig
+from historian.config_plant import AssetLevel
 from storage_engine.sample import ValueType
 
 PRINCIPAL = "configuration"
@@ -68,6 +70,42 @@ def put_asset(catalog: Catalog, asset: AssetConfig, principal: str) -> None:
             (asset.path, asset.level, asset.description),
         )
         database.record(principal, "put asset", asset.path, old, facts)
+
+
+def put_asset_path(catalog: Catalog, path: str, levels: str, principal: str) -> str:
+    """Make the assets of a path that are not there, and leave those that are.
+
+    Parameters
+    ----------
+    path : str
+        Names from the top, separated by ``/``; empty ones are left out.
+    levels : str
+        Their levels, separated by ``/``; where there is none, by position from the enterprise.
+    principal : str
+        Who says so.
+
+    Returns
+    -------
+    str
+        The path as entered; empty when there is nothing of it.
+    """
+    names = [name.strip() for name in path.split("/")]
+    given = levels.split("/") if levels else []
+    words = list(get_args(AssetLevel))
+    made = ""
+    place = 0
+    known = {asset.path for asset in assets(catalog)}
+    for position, name in enumerate(names):
+        if not name:
+            continue
+        made = f"{made}/{name}" if made else name
+        level = given[position] if position < len(given) else ""
+        if level not in words:
+            level = words[min(place, len(words) - 1)]
+        place = words.index(level) + 1
+        if made not in known:
+            put_asset(catalog, AssetConfig(made, cast("AssetLevel", level)), principal)
+    return made
 
 
 def state_sets(catalog: Catalog) -> list[StateSetRecord]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.payload.config import ConventionConfig, MappingConfig, read_mappings
+from connectors.payload.trees import TreeConfig, read_trees
 from connectors.settings import Table
 
 PROTOCOLS = ("auto", "5", "3.1.1")
@@ -41,6 +42,7 @@ class MqttConfig:
     tls_key_file: str
     subscriptions: tuple[Subscription, ...]
     mappings: tuple[MappingConfig | ConventionConfig, ...]
+    trees: tuple[TreeConfig, ...]
 
 
 def read_config(name: str, settings: Mapping[str, Any]) -> MqttConfig:
@@ -72,6 +74,7 @@ def read_config(name: str, settings: Mapping[str, Any]) -> MqttConfig:
         tls_key_file=table.text("tls_key_file", ""),
         subscriptions=_subscriptions(table),
         mappings=read_mappings(table.tables("mappings")),
+        trees=read_trees(table.tables("trees")),
     )
     table.done()
     if not config.client_id:

@@ -35,7 +35,7 @@ class MqttConnector:
         self._config: MqttConfig = read_config(name, settings)
         self._clock = clock
         self._rng = random.Random(name)  # noqa: S311 - jitter
-        self._mapper = Mapper(self._config.mappings)
+        self._mapper = Mapper(self._config.mappings, self._config.trees)
         self._status = ConnectorStatus()
         self._connects = 0
         # A broker without MQTT 5 just hangs up: "auto" takes turns until one version works.

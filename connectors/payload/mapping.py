@@ -15,6 +15,7 @@ from connectors.payload.config import ConventionConfig, FieldConfig, MappingConf
 from connectors.payload.found import Event, Found, Message, Samples
 from connectors.payload.path import MISSING, topic_matches
 from connectors.payload.times import time_ns
+from connectors.payload.trees import TreeConfig, Trees
 from connectors.payload.values import Refused, canonical, cast, leaves, shown, typed
 from connectors.sink import Reject, SourceItem
 from storage_engine.sample import (
@@ -50,9 +51,16 @@ class Mapper:
     ----------
     mappings : tuple of MappingConfig or ConventionConfig
         The first that takes a message is used.
+    trees : tuple of TreeConfig
+        Where the topics stand in the plant.
     """
 
-    def __init__(self, mappings: tuple[MappingConfig | ConventionConfig, ...]) -> None:
+    def __init__(
+        self,
+        mappings: tuple[MappingConfig | ConventionConfig, ...],
+        trees: tuple[TreeConfig, ...] = (),
+    ) -> None:
+        self._trees = Trees(trees)
         self._mappings: tuple[_Mapping, ...] = tuple(
             mapping if isinstance(mapping, MappingConfig) else _Convention(mapping)
             for mapping in mappings
@@ -96,6 +104,8 @@ class Mapper:
             reason = f"cannot map message: the mapping failed with {type(error).__name__}"
             self._rejects.append(Reject(topic, reason, payload, received_ns))
             return False
+        if self._trees:
+            self._items += self._trees.place(topic, samples)
         for run in samples:
             self._rows.samples(*run)
             self.newest_ns = max(self.newest_ns, *run[2])

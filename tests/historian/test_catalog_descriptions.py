@@ -4,8 +4,10 @@ from pathlib import Path
 
 from historian.catalog import Catalog
 from historian.catalog_descriptions import Descriptions
+from historian.catalog_plant import assets, put_asset, put_asset_path
 from historian.catalog_records import TagDraft
 from historian.catalog_rules import TagRules
+from historian.config_plant import AssetConfig
 from historian.ingest_testing import SetClock
 from storage_engine.sample import ValueType
 
@@ -54,3 +56,32 @@ def test_facts_of_a_strange_shape_are_passed_over(tmp_path: Path) -> None:
         [said("a", name=7, eng_unit=["x"]), said("b", description="d" * 9_999)]
     )
     assert 0 == descriptions.enter(keys, "edge")
+
+
+def test_an_asset_that_a_source_tells_is_made_and_holds_the_tag(tmp_path: Path) -> None:
+    """A namespace in topics is a tree of assets; what people made of it stays."""
+    catalog = open_catalog(tmp_path)
+    put_asset(catalog, AssetConfig("acme", "enterprise", "Acme Ltd"), "ann")
+    one = TagDraft("t", ValueType.FLOAT64, "plc", "a")
+    other = TagDraft("u", ValueType.FLOAT64, "plc", "b", asset="other")
+    catalog.declare_tags([one, other], "ann")
+    descriptions = Descriptions(catalog, 10)
+    placed = {"asset": "acme//press", "asset_levels": "enterprise//line"}
+    keys = descriptions.learn([said("a", facts=placed), said("b", facts=placed)])
+
+    assert 1 == descriptions.enter(keys, "edge")
+    assert [
+        ("acme", "enterprise", "Acme Ltd"),
+        ("acme/press", "line", ""),
+    ] == [(a.path, a.level, a.description) for a in assets(catalog)]
+    assert ("acme/press", "other") == (catalog.resolve("t").asset, catalog.resolve("u").asset)
+
+
+def test_assets_without_levels_have_those_of_their_position(tmp_path: Path) -> None:
+    """Deeper than a station there are stations in stations."""
+    catalog = open_catalog(tmp_path)
+
+    assert "a/b/c/d/e/f" == put_asset_path(catalog, "a/b/c/d/e/f", "moon", "edge")
+    assert "" == put_asset_path(catalog, "//", "", "edge")
+    levels = [asset.level for asset in assets(catalog)]
+    assert ["enterprise", "site", "area", "line", "station", "station"] == levels
