@@ -141,6 +141,16 @@ class EventListParameters(KnownWindowParameters):
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
 
 
+class QuarantineParameters(WindowParameters):
+    """A window of the quarantine; an MQTT topic filter, a part of the reason."""
+
+    start: TimeText = "now-1d"
+    source: str = ""
+    topic: str = ""
+    reason: str = ""
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
 class ChangeListParameters(KnownWindowParameters):
     """Changes recorded in a window, perhaps those of one tag or kind of event."""
 

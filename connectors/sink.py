@@ -48,13 +48,15 @@ class SourceItem:
 class Reject:
     """Something a source sent that cannot become a sample or an event.
 
-    ``payload`` is cut to 4 KiB by the sink; ``reason`` says what, got, want.
+    ``payload`` is cut to 64 KiB by the sink; ``reason`` says what, got, want. ``size_bytes`` is the
+    whole length where ``payload`` is the beginning of it only.
     """
 
     address: str
     reason: str
     payload: bytes = b""
     timestamp_ns: int | None = None
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

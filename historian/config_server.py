@@ -84,7 +84,7 @@ class IngestConfig:
     rejects_listed_max : int
         Rejected rows that a receipt lists one by one; the count is always complete.
     quarantine_rows_per_hour_max : int
-        Rejected rows kept per source and hour; the rest are counted only.
+        Rejected rows and messages kept per source and hour; the rest are counted only.
     quarantine_rows_per_request_max : int
         Of these, rows kept of one frame or write.
     quarantine_payload_bytes_max : int
@@ -110,7 +110,7 @@ class IngestConfig:
     rejects_listed_max: int = 100
     quarantine_rows_per_hour_max: int = 10_000
     quarantine_rows_per_request_max: int = 1_000
-    quarantine_payload_bytes_max: int = 4_096
+    quarantine_payload_bytes_max: int = 65_536
     sources_counted_max: int = 1_000
     producers_max: int = 1_024
     slots_per_producer_max: int = 100_000

@@ -20,7 +20,7 @@ from storage_engine.sample import (
     source_event_id,
 )
 
-PAYLOAD_CHARACTERS_MAX = 4_096
+TEXT_CHARACTERS_MAX = 4_096
 _TEXTS = frozenset({ValueType.SYMBOL, ValueType.TEXT})
 
 
@@ -72,7 +72,11 @@ def _empty(type_: ValueType, count: int) -> tuple[Any, Any]:
     return value, np.zeros(count, np.bool_)
 
 
-def build_events(kind: str, rows: Sequence[tuple[int, bytes, Mapping[str, object]]]) -> EventBatch:
+def build_events(
+    kind: str,
+    rows: Sequence[tuple[int, bytes, Mapping[str, object]]],
+    payload_characters_max: int = TEXT_CHARACTERS_MAX,
+) -> EventBatch:
     """Make a batch of a kind from rows of (time, id, facts); unnamed columns are null.
 
     Parameters
@@ -81,6 +85,8 @@ def build_events(kind: str, rows: Sequence[tuple[int, bytes, Mapping[str, object
         A key of ``EVENT_KINDS``.
     rows : sequence of (timestamp_ns, event_id, facts)
         Facts whose type does not fit their column are left null.
+    payload_characters_max : int
+        Kept of a payload; other texts are cut to 4,096 characters.
     """
     columns = EVENT_KINDS[kind]
     count = len(rows)
@@ -88,7 +94,8 @@ def build_events(kind: str, rows: Sequence[tuple[int, bytes, Mapping[str, object
     for column in columns:
         value, valid = _empty(column.type, count)
         for index, (_, _, facts) in enumerate(rows):
-            fact = _fact(facts.get(column.name), column.type)
+            most = payload_characters_max if column.name == "payload" else TEXT_CHARACTERS_MAX
+            fact = _fact(facts.get(column.name), column.type, most)
             if fact is not None:
                 value[index] = fact
                 valid[index] = True
@@ -98,11 +105,11 @@ def build_events(kind: str, rows: Sequence[tuple[int, bytes, Mapping[str, object
     return EventBatch(kind, times, ids, columns, tuple(data))
 
 
-def _fact(value: object, type_: ValueType) -> object | None:
+def _fact(value: object, type_: ValueType, characters_max: int) -> object | None:
     if type_ in _TEXTS:
         if value is None or isinstance(value, str):
-            return value if value is None else str(value)[:PAYLOAD_CHARACTERS_MAX]
-        return json.dumps(value, default=str)[:PAYLOAD_CHARACTERS_MAX]
+            return value if value is None else str(value)[:characters_max]
+        return json.dumps(value, default=str)[:characters_max]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if type_ is ValueType.FLOAT64:
@@ -148,6 +155,9 @@ def notice_events(
         facts = dict(notice.facts)
         time_ns = _time(facts, accepted, fallback_ns)
         facts.setdefault("collector", envelope.producer_id.hex())
+        if kind == "quarantine" and "payload_bytes" in facts:
+            told = {name: facts.get(name) for name in ("payload_bytes", "payload_encoding")}
+            facts["attributes"] = json.dumps(told, default=str)
         event_id = source_event_id(frame, f"{envelope.sequence}/{index}")
         found.setdefault(kind, []).append((time_ns, event_id, facts))
     return found

@@ -236,14 +236,28 @@ class FrameIntake:
             log.metrics.missing(appended.missing_frames)
             notices.setdefault("gap", []).append(missing_event(frame, appended, log.clock.now_ns()))
         for kind, rows in notices.items():
-            if kind == "quarantine":
-                for _, _, facts in rows:
-                    log.metrics.rejected(str(facts.get("source", "")), Why.SOURCE.word, 1)
-            told += log.write_events(appending, kind, rows)
+            kept = self._messages(rows) if kind == "quarantine" else rows
+            told += log.write_events(appending, kind, kept)
         conflicts = [refusal(frame, table, row, Why.EVENT_CONFLICT) for row in appended.conflicts]
         if conflicts:
             told += self._quarantine(appending, frame, conflicts)
         return conflicts
+
+    def _messages(self, rows: list[Row]) -> list[Row]:
+        """Count messages that no mapping took, and keep as many per source as the bound allows."""
+        log = self._log
+        wanted = Counter(str(facts.get("source", "")) for _, _, facts in rows)
+        allowed = {}
+        for source, count in wanted.items():
+            log.metrics.rejected(source, Why.SOURCE.word, count)
+            allowed[source] = log.quarantine.allow(source, count)
+        kept = []
+        for row in rows:
+            source = str(row[2].get("source", ""))
+            if allowed[source] > 0:
+                allowed[source] -= 1
+                kept.append(row)
+        return kept
 
     def _count(self, frame: Frame, table: SlotTable, codes: Codes | None) -> None:
         """Count the rows stored by source, and how far behind they lie."""

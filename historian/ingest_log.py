@@ -164,7 +164,9 @@ class IngestLog:
         """Append events that the server itself reports; durable when their lsn is."""
         if not rows:
             return []
-        return self.append_events(appending, build_events(kind, rows))
+        # Base64 makes four characters of three bytes.
+        most = self.config.quarantine_payload_bytes_max * 4 // 3 + 4
+        return self.append_events(appending, build_events(kind, rows, most))
 
     def append_events(self, appending: Appending, batch: EventBatch) -> list[Told]:
         """Append events with all columns of their kind; what conflicts is not told to listeners."""

@@ -24,6 +24,7 @@ from historian.ingest_streams import Streams
 from historian.maintenance import PERIOD_S, Compaction, Maintenance
 from historian.metrics import Metrics
 from historian.passport import PassportBuilder
+from historian.quarantine_messages import QuarantineMessages
 from historian.retention import Retention
 from historian.runtime_children import Children
 from historian.runtime_reader import StoreReader
@@ -66,6 +67,8 @@ class Historian(Telling):
         Everything about one unit.
     changes : Changes
         Edits, deletions, erasures, annotations, and their trail.
+    quarantine : QuarantineMessages
+        Messages that no mapping took: found, mapped anew, replayed.
     retention : Retention
         How long what is kept.
     backups : Backups
@@ -199,6 +202,9 @@ class Historian(Telling):
         self.ingest.add_listener(self.sources.apply)
         self.ingest.on_heartbeats(self.sources.heard)
         self.changes = Changes(self._store, self.catalog, self.ingest, self._rebuild)
+        self.quarantine = QuarantineMessages(
+            self.ingest, self.read_events, lambda id_: self.engine.producer(id_) is not None
+        )
         self.backups = Backups(
             config,
             self.clock,

@@ -10,6 +10,7 @@ from api.commands.dump import dump
 from api.commands.export import export
 from api.commands.import_ import import_
 from api.commands.inspect import inspect
+from api.commands.quarantine import quarantine
 from api.commands.query import query
 from api.commands.replay import replay
 from api.commands.restore import restore, restore_tag
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "query": query,
     "trace": trace,
     "retention": retention,
+    "quarantine": quarantine,
     "verify": verify,
     "inspect": inspect,
     "dump": dump,

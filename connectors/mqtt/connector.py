@@ -102,7 +102,9 @@ class MqttConnector:
             if message.size > len(message.payload):
                 most = self._config.message_bytes_max
                 reason = f"cannot take message: got {message.size} bytes, want at most {most}"
-                large.append(Reject(message.topic, reason, message.payload, received_ns))
+                large.append(
+                    Reject(message.topic, reason, message.payload, received_ns, message.size)
+                )
                 continue
             mapper.add(message.topic, message.payload, received_ns)
         self._status.received += mapper.count

@@ -1,6 +1,7 @@
 """One source's sink: what its connector puts becomes parts of frames, notices among them."""
 
 import asyncio
+import base64
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,8 +21,9 @@ from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.frame import Notice
 from storage_engine.sample import EventBatch, SampleBatch
 
-_PAYLOAD_BYTES_MAX = 4_096
+PAYLOAD_BYTES_MAX = 65_536
 _NOTICES_PER_PART = 256
+_NOTICES_BYTES_MAX = 1 << 20  # of one part
 _ITEMS_PER_NOTICE = 256
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ class SourceSink:
         Called after a state was told: the collector lived at least until then.
     thinning : sequence of ThinningConfig
         Rules; none: every value is put.
+    payload_bytes_max : int
+        Kept of a payload that could not be mapped.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class SourceSink:
         *,
         alive: Callable[[], Awaitable[None]] | None = None,
         thinning: Sequence[ThinningConfig] = (),
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> None:
         self._kept = notes
         self._alive = alive
         self._thinning = Thinning(thinning, clock) if thinning else None
         self._lock = asyncio.Lock()
+        self._payload_bytes_max = payload_bytes_max
         self._collector = collector
         self._source = source
         self._intake = intake
@@ -75,13 +81,13 @@ class SourceSink:
             try:
                 batch = normalise(batch)
             except RequestInvalid as error:
-                return await self._reject(_event_rejects(batch, str(error)))
+                return await self._refuse(_event_rejects(batch, str(error)))
         try:
             if self._thinning is not None and isinstance(batch, SampleBatch):
                 return await self._put_thinned(self._thinning, batch)
             return await self._intake.put(Part(self._source, batch))
         except (InvalidArgument, LimitExceeded) as error:
-            return await self._reject((Reject(_named(batch)[:200], str(error)),))
+            return await self._refuse((Reject(_named(batch)[:200], str(error)),))
 
     def begin(self) -> None:
         """Tell once that no value is left out, where no rule says so: there may have been some."""
@@ -170,7 +176,8 @@ class SourceSink:
 
     async def reject(self, rejects: tuple[Reject, ...]) -> None:
         """Return when what could not be mapped is durable in the spool, as notices."""
-        await self._reject(rejects)
+        messages = (self._notice(r, payload_facts(r, self._payload_bytes_max)) for r in rejects)
+        await self._notices(tuple(messages))
 
     async def gap(self, gaps: tuple[Gap, ...]) -> None:
         """Return when the named losses are durable in the spool, as notices."""
@@ -186,14 +193,27 @@ class SourceSink:
         """Note under a key; empty when there is none."""
         return await asyncio.to_thread(self._kept.kept, self._source, key)
 
-    async def _reject(self, rejects: tuple[Reject, ...]) -> Receipt:
-        return await self._notices(tuple(map(self._notice, rejects)))
+    async def _refuse(self, rejects: tuple[Reject, ...]) -> Receipt:
+        """Tell of rows: they are no messages that could be mapped once more."""
+        most = self._payload_bytes_max
+        told = [
+            self._notice(r, {"payload": r.payload[:most].decode("utf-8", "ignore")})
+            for r in rejects
+        ]
+        return await self._notices(tuple(told))
 
     async def _notices(self, notices: tuple[Notice, ...]) -> Receipt:
         receipt = Receipt(0, 0)
-        for start in range(0, len(notices), _NOTICES_PER_PART):
-            part = Part(self._source, notices=notices[start : start + _NOTICES_PER_PART])
-            receipt = await self._intake.put(part)
+        part: list[Notice] = []
+        size = 0
+        for notice in notices:
+            part.append(notice)
+            size += len(str(notice.facts.get("payload", "")))
+            if len(part) >= _NOTICES_PER_PART or size >= _NOTICES_BYTES_MAX:
+                receipt = await self._intake.put(Part(self._source, notices=tuple(part)))
+                part, size = [], 0
+        if part:
+            receipt = await self._intake.put(Part(self._source, notices=tuple(part)))
         return receipt
 
     def _gap(self, gap: Gap) -> Notice:
@@ -209,13 +229,12 @@ class SourceSink:
             facts["count"] = gap.count
         return Notice("gap", facts)
 
-    def _notice(self, reject: Reject) -> Notice:
-        payload = reject.payload[:_PAYLOAD_BYTES_MAX].decode("utf-8", "backslashreplace")
+    def _notice(self, reject: Reject, payload: dict[str, object]) -> Notice:
         facts: dict[str, object] = {
             **self._common(),
             "address": reject.address,
             "reason": reject.reason,
-            "payload": payload,
+            **payload,
         }
         if reject.timestamp_ns is not None:
             facts["time_ns"] = reject.timestamp_ns
@@ -234,6 +253,26 @@ def _named(batch: SampleBatch | EventBatch) -> str:
         return batch.kind
     used = np.unique(batch.address_index).tolist()
     return ", ".join(batch.addresses[position] for position in used)
+
+
+def payload_facts(reject: Reject, bytes_max: int) -> dict[str, object]:
+    """Facts of a payload so that it can be read back: text, or base64 where it is none.
+
+    ``payload_bytes`` is its whole length: more than what is kept means that it was cut.
+    """
+    kept = reject.payload[:bytes_max]
+    if not kept:
+        return {"payload": ""}
+    encoding = "text"
+    try:
+        text = kept.decode()
+    except UnicodeDecodeError:
+        text, encoding = base64.b64encode(kept).decode(), "base64"
+    facts: dict[str, object] = {
+        "payload": text,
+        "payload_bytes": reject.size_bytes or len(reject.payload),
+    }
+    return {**facts, "payload_encoding": encoding}
 
 
 def _described(item: SourceItem) -> dict[str, object]:

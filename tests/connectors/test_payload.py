@@ -14,6 +14,7 @@ from connectors.connector import ConfigError
 from connectors.payload.config import read_mappings
 from connectors.payload.mapping import Mapper
 from connectors.payload.path import topic_matches
+from connectors.payload.registry import CONVENTIONS
 from connectors.payload.times import time_ns
 from connectors.settings import Table
 from connectors.testing import RecordingSink
@@ -363,4 +364,5 @@ def test_the_sample_file_is_a_valid_configuration():
     path = Path(connectors.payload.__file__).parent / "sample.toml"
     tables = Table(tomllib.loads(path.read_text(encoding="utf-8")), "sample").tables("mappings")
 
-    assert len(read_mappings(tables)) == 3
+    kinds = [mapping.kind for mapping in read_mappings(tables)]
+    assert ["samples", "event", "event", *sorted(CONVENTIONS)] == [*kinds[:3], *sorted(kinds[3:])]

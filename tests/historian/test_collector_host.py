@@ -112,7 +112,8 @@ def test_everything_a_sink_takes_reaches_the_server(tmp_path):
     )
     assert ("", "link lost", False) == (link["address"], link["reason"], "count" in link)
     topic, shoe, wrong = notices(far, "reject")
-    assert (topic["address"], topic["payload"], topic["time_ns"]) == ("topic", "\\xff{", 9)
+    assert (topic["address"], topic["payload"], topic["time_ns"]) == ("topic", "/3s=", 9)
+    assert (2, "base64") == (topic["payload_bytes"], topic["payload_encoding"])
     assert "shoe" in shoe["reason"]
     assert "int64" in wrong["reason"]
     (section,) = [s for f in far.frames for s in f.events]
