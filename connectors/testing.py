@@ -126,6 +126,10 @@ class RecordingSink:
         """Return when at least so many rejects came."""
         await self._until(lambda: len(self.rejects) >= count)
 
+    async def wait_for_items(self, count: int) -> None:
+        """Return when at least so many addresses were described."""
+        await self._until(lambda: len(self.items) >= count)
+
     async def wait_for_gaps(self, count: int) -> None:
         """Return when at least so many gaps were named."""
         await self._until(lambda: len(self.gaps) >= count)

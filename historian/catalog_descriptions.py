@@ -90,6 +90,7 @@ class Descriptions:
             Tags changed.
         """
         changed = 0
+        made: dict[tuple[str, str], str] = {}  # many tags stand in one place
         with self._catalog.database.transaction():
             for source, address in keys:
                 tag = self._catalog.find_address(source, address)
@@ -101,10 +102,10 @@ class Descriptions:
                 if isinstance(bound, Bound) and enter_bound(self._catalog, tag, bound, principal):
                     changed += 1
                 if "asset" in fresh:
-                    path = put_asset_path(
-                        self._catalog, fresh["asset"], texts.get("asset_levels", ""), principal
-                    )
-                    fresh["asset"] = path
+                    place = fresh["asset"], texts.get("asset_levels", "")
+                    if place not in made:
+                        made[place] = put_asset_path(self._catalog, *place, principal)
+                    fresh["asset"] = made[place]
                 if any(fresh.values()):
                     self._catalog.edit_tag(tag.name, fresh, principal)
                     changed += 1

@@ -10,6 +10,7 @@ from historian.config_plant import AssetLevel
 from storage_engine.sample import ValueType
 
 PRINCIPAL = "configuration"
+_DEPTH_MAX = 16
 
 
 def apply_config(catalog: Catalog, config: HistorianConfig) -> None:
@@ -87,9 +88,11 @@ def put_asset_path(catalog: Catalog, path: str, levels: str, principal: str) -> 
     Returns
     -------
     str
-        The path as entered; empty when there is nothing of it.
+        The path as entered; empty when there is nothing of it, or it is deeper than any plant.
     """
     names = [name.strip() for name in path.split("/")]
+    if len(names) > _DEPTH_MAX:
+        return ""
     given = levels.split("/") if levels else []
     words = list(get_args(AssetLevel))
     made = ""

@@ -223,6 +223,41 @@ def test_malformed_payloads_are_rejected_and_neighbours_stored(tmp_path):
 
 
 @needs_broker
+def test_conventions_and_places_go_from_the_broker_to_the_sink(tmp_path):
+    """Hostile messages between good ones: rows, assets, rejects and counts, none missing."""
+    mappings = [{"topic": "plant/+/onvif-ej/#", "kind": "onvif"}, {"topic": "#", "kind": "values"}]
+    trees = [{"topic": "plant/+/#", "levels": ["site", "line"]}]
+    stamp = {"UtcTime": "2026-11-22T11:52:56Z", "Source": {"VideoSource": "1"}}
+    camera = "plant/cam/onvif-ej/VideoSource/MotionAlarm/&1"
+
+    async def play():
+        async with Broker(tmp_path) as broker:
+            sink = RecordingSink()
+            more = {"mappings": mappings, "trees": trees}
+            connector = MqttConnector("m", settings(broker.port, **more), SystemClock())
+            async with running(connector, sink):
+                async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+                    for state in (True, False):
+                        await client.publish(camera, b"[" * 1_000 + b"]" * 1_000, qos=1)
+                        body = json.dumps({**stamp, "Data": {"State": state}})
+                        await client.publish(camera, body, qos=1)
+                    await client.publish("plant/l1/\xe4", b"\xff\x00", qos=1)
+                    await client.publish("plant/l1/speed", b"21.5", qos=1)
+                await asyncio.wait_for(sink.wait_for_rejects(3), 20)
+                await asyncio.wait_for(sink.wait_for_rows(4), 20)
+                await asyncio.wait_for(sink.wait_for_items(2), 20)
+        return sink, connector.status
+
+    sink, status = asyncio.run(play())
+
+    assert [True, False, 21.5] == values(sink)
+    assert 1 == len(sink.events("vision_event"))
+    assert {"plant/cam", "plant/l1"} == {item.facts["asset"] for item in sink.items}
+    assert (4, 3) == (status.received, status.rejected)
+    assert status.extra["vision_updates"] == 1.0
+
+
+@needs_broker
 def test_retained_messages_without_a_time_are_not_new_samples(tmp_path):
     """They come at every connect; stamped with the time of receipt they would be new each time."""
 

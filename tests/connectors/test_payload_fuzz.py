@@ -275,3 +275,49 @@ def test_a_message_nested_a_thousand_deep_is_refused(kind):
                     damaged = json.dumps({**body, key: "@@"}).encode().replace(b'"@@"', deep)
                     refused, rejects, _ = taken(kind, [(topic, damaged)])
                     assert refused == len(rejects)
+
+
+CONFIGURED = [
+    {"kind": "samples", "time": {"path": "ts", "unit": "s"}, "quality": {"path": "q", "codes": {}}},
+    {"kind": "samples", "value": "v", "type": "int64", "items": "list", "address": "{key}"},
+    {
+        "kind": "event",
+        "event": "vision_event",
+        "time": {"path": "ts", "unit": "iso"},
+        "columns": {"camera": "symbol", "confidence": "float64", "attributes": "text"},
+        "rest": "attributes",
+    },
+    {"kind": "events", "event_path": "kind", "items": "list", "columns": {"unit": "text"}},
+]
+_configured = st.fixed_dictionaries(
+    {},
+    optional={
+        "ts": _anything | st.just(1.5e9) | st.just(STAMP),
+        "q": _anything,
+        "v": _anything,
+        "kind": _anything | st.just("unit_created"),
+        "list": _anything | st.lists(_anything, max_size=3),
+        "camera": _anything,
+        "unit": _anything,
+        "rest": _anything,
+    },
+)
+
+
+@pytest.mark.parametrize("mapping", CONFIGURED)
+@settings(max_examples=150, deadline=None)
+@given(sent=st.lists(_configured | _anything, min_size=1, max_size=4))
+def test_configured_mappings_stand_as_much(mapping, sent):
+    """The same holds for JSON mapped by paths, also a thousand levels deep."""
+    mapper = new_mapper({"topic": "#", **mapping})
+    payloads = [json.dumps(body).encode() for body in sent]
+    deep = b"[" * 1_000 + b"]" * 1_000
+    payloads += [
+        b'{"%s":%s}' % (key.encode(), deep) for key in ("ts", "q", "v", "list", "kind", "x")
+    ]
+
+    mapped = [mapper.add("a/b", payload, RECEIVED_NS) for payload in payloads]
+
+    _, rejects = mapper.take()
+    assert len(rejects) == mapped.count(False)
+    assert "mapping_faults" not in mapper.counts

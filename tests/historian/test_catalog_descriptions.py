@@ -85,5 +85,6 @@ def test_assets_without_levels_have_those_of_their_position(tmp_path: Path) -> N
 
     assert "a/b/c/d/e/f" == put_asset_path(catalog, "a/b/c/d/e/f", "moon", "edge")
     assert "" == put_asset_path(catalog, "//", "", "edge")
+    assert "" == put_asset_path(catalog, "x/" * 1_000, "", "edge")
     levels = [asset.level for asset in assets(catalog)]
     assert ["enterprise", "site", "area", "line", "station", "station"] == levels
