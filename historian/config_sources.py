@@ -96,6 +96,8 @@ class CollectorConfig:
         Rows at which a frame is closed; what waits by then goes with it, up to ten times as many.
     linger_ms : int
         Time after which a frame is closed with fewer rows.
+    quarantine_payload_bytes_max : int
+        Bytes kept of a message that could not be mapped.
     sources : tuple of SourceConfig
         Filled from ``[[sources]]``; not a key of the file.
     """
@@ -109,6 +111,7 @@ class CollectorConfig:
     token_file: Path = Path("data/admin.token")
     frame_rows_max: int = 1_000
     linger_ms: int = 200
+    quarantine_payload_bytes_max: int = 65_536
     sources: tuple[SourceConfig, ...] = field(default=(), metadata=NOT_A_KEY)
 
 

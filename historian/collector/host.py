@@ -151,6 +151,7 @@ class Collector:
             self._notes,
             alive=self._alive,
             thinning=source.thinning,
+            payload_bytes_max=self._config.quarantine_payload_bytes_max,
         )
         self._sinks[source.name] = sink
         status = self._statuses[source.name] = ConnectorStatus()

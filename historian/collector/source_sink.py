@@ -21,7 +21,6 @@ from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.frame import Notice
 from storage_engine.sample import EventBatch, SampleBatch
 
-PAYLOAD_BYTES_MAX = 65_536
 _NOTICES_PER_PART = 256
 _NOTICES_BYTES_MAX = 1 << 20  # of one part
 _ITEMS_PER_NOTICE = 256
@@ -57,7 +56,7 @@ class SourceSink:
         *,
         alive: Callable[[], Awaitable[None]] | None = None,
         thinning: Sequence[ThinningConfig] = (),
-        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        payload_bytes_max: int = 65_536,
     ) -> None:
         self._kept = notes
         self._alive = alive
