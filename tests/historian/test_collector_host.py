@@ -153,3 +153,22 @@ class QuickClock(SystemClock):
 
     async def sleep(self, seconds):
         await asyncio.sleep(seconds / 100)
+
+
+def test_many_large_rejects_reach_the_server_in_parts_and_say_what_was_cut(tmp_path):
+    """A device that sends rubbish of a hundred kilobytes does not make frames of megabytes."""
+    rejects = [Reject(f"t{n}", "no JSON", b"x" * 70_000, 9) for n in range(40)]
+    beginning = Reject("large", "too large", b"y" * 100, 9, 5_000_000)
+
+    async def rubbish(sink, _run):
+        await sink.reject((*rejects, beginning))
+        await sink.stored(await sink.put(samples([1.0])))
+
+    far = run_collector(tmp_path, values, rubbish={"play": rubbish})
+
+    told = notices(far, "reject")
+    assert [f"t{n}" for n in range(40)] + ["large"] == [facts["address"] for facts in told]
+    assert {(65_536, 70_000), (100, 5_000_000)} == {
+        (len(facts["payload"]), facts["payload_bytes"]) for facts in told
+    }
+    assert max(sum(len(str(n.facts)) for n in frame.notices) for frame in far.frames) < 5 << 20
