@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import historian.ingest_testing as kit
+from historian.catalog_plant import assets
 from historian.catalog_rules import TagRules
 from historian.config import TagRuleConfig
 from historian.events import EVENT_KINDS
@@ -234,6 +235,30 @@ def test_descriptions_fill_what_nobody_wrote(tmp_path: Path) -> None:
         plant.catalog.edit_tag("plc/t", {"eng_unit": "°C"}, "ann")
         await plant.ingest.put_frames(producer.frame(notices=[said]), "e")
         assert "°C" == plant.catalog.resolve("plc/t").eng_unit
+
+    run(tmp_path, work)
+
+
+def test_a_source_that_knows_the_plant_puts_its_tags_on_the_tree(tmp_path: Path) -> None:
+    """A namespace in topics, told before or after the first sample."""
+
+    async def work(plant: Plant) -> None:
+        producer = FrameProducer()
+        facts = {"asset": "acme/press", "asset_levels": "enterprise/line"}
+        said = [
+            Notice("metadata", {"source": "plc", "items": [{"address": address, "facts": facts}]})
+            for address in ("ok.a", "ok.b")
+        ]
+        await plant.ingest.put_frames(producer.frame(notices=said[:1]), "e")
+        both = [declare(0, "ok.a"), declare(1, "ok.b")]
+        await plant.ingest.put_frames(producer.frame(declarations=both), "e")
+        await plant.ingest.put_frames(producer.frame(notices=said[1:]), "e")
+
+        tags = [plant.catalog.find(name) for name in ("plc/a", "plc/b")]
+        assert ["acme/press"] * 2 == [tag.asset for tag in tags if tag is not None]
+        assert [("acme", "enterprise"), ("acme/press", "line")] == [
+            (asset.path, asset.level) for asset in assets(plant.catalog)
+        ]
 
     run(tmp_path, work)
 
