@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from benchmarks import harness
 from benchmarks.system.mqtt_source import WINDOW, publisher, source
 from connectors.connector import SourceUnavailable
-from connectors.mqtt.config import MqttConfig, read_config
+from connectors.mqtt.broker import BrokerConfig
+from connectors.mqtt.config import read_config
 from connectors.mqtt.connector import MqttConnector
 from connectors.mqtt.session import connected
 from connectors.sink import Link
@@ -53,7 +54,7 @@ def settings(port: int, values: int = 1) -> dict[str, object]:
 
 def reader_run(port: int, count: int) -> float:
     """Messages a second, received and acknowledged by our session."""
-    config: MqttConfig = read_config("bench", settings(port))
+    config: BrokerConfig = read_config("bench", settings(port)).broker
 
     async def play() -> float:
         async with connected(config, "5", SystemClock()) as session:

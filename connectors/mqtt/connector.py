@@ -38,10 +38,7 @@ class MqttConnector:
         self._mapper = Mapper(self._config.mappings, self._config.trees)
         self._status = ConnectorStatus()
         self._connects = 0
-        # A broker without MQTT 5 just hangs up: "auto" takes turns until one version works.
-        self._protocols = {"auto": ["5", "3.1.1"]}.get(
-            self._config.protocol, [self._config.protocol]
-        )
+        self._protocols = self._config.broker.protocols()
 
     @property
     def status(self) -> ConnectorStatus:
@@ -59,7 +56,7 @@ class MqttConnector:
         await self._report(sink, Link.CONNECTING, "")
         welcome = False
         try:
-            async with connected(self._config, self._protocols[0], self._clock) as session:
+            async with connected(self._config.broker, self._protocols[0], self._clock) as session:
                 refused = await session.subscribe()
                 welcome = True
                 await self._greet(sink, session, refused)
@@ -100,7 +97,7 @@ class MqttConnector:
                 self._status.extra["retained_skipped"] = skipped + 1
                 continue
             if message.size > len(message.payload):
-                most = self._config.message_bytes_max
+                most = self._config.broker.message_bytes_max
                 reason = f"cannot take message: got {message.size} bytes, want at most {most}"
                 large.append(
                     Reject(message.topic, reason, message.payload, received_ns, message.size)

@@ -1,4 +1,4 @@
-"""Control packets of MQTT 3.1.1 and 5: what a subscriber sends and is answered.
+"""Control packets of MQTT 3.1.1 and 5: what a client sends and is answered.
 
 References
 ----------
@@ -72,6 +72,16 @@ class ProtocolError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes for us when we vanish."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """What CONNECT says; times in seconds."""
 
@@ -82,6 +92,8 @@ class Hello:
     session_expiry_s: int = 0
     receive_maximum: int = 65_535
     aliases_max: int = 0
+    clean: bool = False
+    will: Will | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +111,13 @@ def reason_of(code: int) -> str:
 
 
 def encode_connect(hello: Hello, *, five: bool) -> bytes:
-    """CONNECT that goes on with the session of this client identifier."""
-    flags = 0 if five or hello.session_expiry_s else 2  # clean session
+    """CONNECT that goes on with the session of this client identifier, unless asked otherwise."""
+    flags = 2 if hello.clean or not (five or hello.session_expiry_s) else 0
     fields = [_text(hello.client_id)]
+    if hello.will is not None:
+        flags |= 4 | hello.will.qos << 3 | hello.will.retain << 5
+        none = b"\x00" if five else b""  # no properties
+        fields += [none, _text(hello.will.topic), _blob(hello.will.payload, "a will")]
     if hello.username is not None or (hello.password is not None and not five):
         flags |= 0x80
         fields.append(_text(hello.username or ""))
@@ -125,6 +141,26 @@ def encode_subscribe(mid: int, topics: tuple[tuple[str, int], ...], *, five: boo
     """SUBSCRIBE of topic filters, each with the quality of service asked for."""
     body = mid.to_bytes(2, "big") + (b"\x00" if five else b"")
     return _packet(0x82, body + b"".join(_text(topic) + bytes([qos]) for topic, qos in topics))
+
+
+def encode_publish(
+    topic: str, payload: bytes, mid: int, *, retain: bool = False, five: bool
+) -> bytes:
+    """PUBLISH of QoS 1 with a packet identifier, of QoS 0 with ``mid`` 0."""
+    head = _text(topic) + (mid.to_bytes(2, "big") if mid else b"") + (b"\x00" if five else b"")
+    return _packet(0x30 | (2 if mid else 0) | retain, head + payload)
+
+
+def decode_puback(body: bytes) -> tuple[int, int]:
+    """Packet identifier and reason code; 0x80 and above is a refusal.
+
+    Raises
+    ------
+    ProtocolError
+    """
+    if len(body) < 2:
+        raise ProtocolError(f"got PUBACK of {len(body)} bytes, want an identifier")
+    return int.from_bytes(body[:2], "big"), body[2] if len(body) > 2 else 0
 
 
 def decode_connack(body: bytes, *, five: bool) -> Welcome:
@@ -220,9 +256,12 @@ def _varint(number: int) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    raw = text.encode()
+    return _blob(text.encode(), "a text")
+
+
+def _blob(raw: bytes, what: str) -> bytes:
     if len(raw) > 0xFFFF:
-        raise ProtocolError(f"cannot send a text of {len(raw)} bytes, want at most 65,535")
+        raise ProtocolError(f"cannot send {what} of {len(raw)} bytes, want at most 65,535")
     return len(raw).to_bytes(2, "big") + raw
 
 

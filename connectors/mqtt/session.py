@@ -7,13 +7,13 @@ that the broker keeps the rest.
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 from connectors.connector import Clock, ConfigError, SourceUnavailable
 from connectors.mqtt import packets
-from connectors.mqtt.config import MqttConfig
-from connectors.mqtt.packets import ProtocolError, Welcome
+from connectors.mqtt.broker import BrokerConfig
+from connectors.mqtt.packets import ProtocolError, Welcome, Will
 from connectors.mqtt.wire import Message, Scanner, acknowledgements
 
 _ALIASES_MAX = 1_024
@@ -30,10 +30,12 @@ class Session(asyncio.BufferedProtocol):
 
     Parameters
     ----------
-    config : MqttConfig
+    config : BrokerConfig
     clock : Clock
     five : bool
         MQTT 5, not 3.1.1.
+    will : callable, optional
+        Gives what the broker is to say when we vanish; asked as CONNECT is sent.
 
     Attributes
     ----------
@@ -41,7 +43,17 @@ class Session(asyncio.BufferedProtocol):
         The broker goes on with what it kept for us.
     """
 
-    def __init__(self, config: MqttConfig, clock: Clock, *, five: bool) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        clock: Clock,
+        *,
+        five: bool,
+        will: Callable[[], Will] | None = None,
+    ) -> None:
+        self._will = will
+        self._mid = _SUBSCRIBE_MID
+        self._published: dict[int, asyncio.Future[None]] = {}
         self._config = config
         self._clock = clock
         self._five = five
@@ -76,6 +88,8 @@ class Session(asyncio.BufferedProtocol):
             config.session_expiry_s,
             config.receive_maximum,
             _ALIASES_MAX,
+            config.clean,
+            self._will() if self._will is not None else None,
         )
         self._send(packets.encode_connect(hello, five=self._five))
         welcome = await self._answer(self._welcome, "CONNACK")
@@ -128,6 +142,27 @@ class Session(asyncio.BufferedProtocol):
             self._heard_s = self._clock.monotonic_s()  # an answer may lie in what was not read
             self._transport.resume_reading()
         return messages
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> None:
+        """Publish; of QoS 1, return when the broker has it.
+
+        Raises
+        ------
+        SourceUnavailable
+            The connection is lost, or the broker refuses the message or does not answer in time.
+        """
+        if self._failure is not None:
+            raise SourceUnavailable(f"broker connection lost: {self._failure}")
+        mid = 0
+        if qos:
+            self._mid = mid = self._mid % 0xFFFF + 1
+            self._published[mid] = asyncio.get_running_loop().create_future()
+        self._send(packets.encode_publish(topic, payload, mid, retain=retain, five=self._five))
+        if qos:
+            try:
+                await self._answer(self._published[mid], "PUBACK")
+            finally:
+                del self._published[mid]
 
     def acknowledge(self, messages: list[Message]) -> None:
         """Tell the broker that these are ours now; after a lost connection nothing is told."""
@@ -213,10 +248,22 @@ class Session(asyncio.BufferedProtocol):
             mid, codes = packets.decode_suback(body, five=self._five)
             if mid == _SUBSCRIBE_MID and not self._granted.done():
                 self._granted.set_result(codes)
+        elif kind == packets.PUBACK:
+            self._taken(*packets.decode_puback(body))
         elif kind == packets.DISCONNECT and self._five:
             self._fail(packets.decode_disconnect(body))
         elif kind != packets.PINGRESP:
             raise ProtocolError(f"got a packet of type {kind}, want one that a broker sends")
+
+    def _taken(self, mid: int, code: int) -> None:
+        answer = self._published.get(mid)
+        if answer is None or answer.done():
+            return
+        if code < 0x80:
+            answer.set_result(None)
+        else:
+            refusal = f"broker refuses a message of ours: {packets.reason_of(code)}"
+            answer.set_exception(SourceUnavailable(refusal))
 
     def _send(self, data: bytes) -> None:
         if data and self._transport is not None and not self._transport.is_closing():
@@ -227,7 +274,8 @@ class Session(asyncio.BufferedProtocol):
         if self._failure is not None:
             return
         self._failure = reason
-        for answer in (self._welcome, self._granted):
+        answers: list[asyncio.Future[Any]] = [self._welcome, self._granted]
+        for answer in (*answers, *self._published.values()):
             if not answer.done():
                 answer.set_exception(SourceUnavailable(f"broker connection lost: {reason}"))
                 answer.exception()  # seen: nobody may be waiting for it
@@ -245,15 +293,22 @@ class Session(asyncio.BufferedProtocol):
 
 
 @contextlib.asynccontextmanager
-async def connected(config: MqttConfig, protocol: str, clock: Clock) -> AsyncIterator[Session]:
+async def connected(
+    config: BrokerConfig,
+    protocol: str,
+    clock: Clock,
+    will: Callable[[], Will] | None = None,
+) -> AsyncIterator[Session]:
     """Connect to the broker; says goodbye at the end.
 
     Parameters
     ----------
-    config : MqttConfig
+    config : BrokerConfig
     protocol : str
         "5" or "3.1.1".
     clock : Clock
+    will : callable, optional
+        Gives what the broker is to say when we vanish; asked as CONNECT is sent.
 
     Raises
     ------
@@ -262,7 +317,7 @@ async def connected(config: MqttConfig, protocol: str, clock: Clock) -> AsyncIte
     SourceUnavailable
         If the broker cannot be reached or refuses.
     """
-    session = Session(config, clock, five=protocol == "5")
+    session = Session(config, clock, five=protocol == "5", will=will)
     where = f"{config.host}:{config.port}"
     try:
         async with asyncio.timeout(config.connect_timeout_s):
@@ -286,7 +341,7 @@ async def connected(config: MqttConfig, protocol: str, clock: Clock) -> AsyncIte
         await session.close()
 
 
-def _security(config: MqttConfig) -> ssl.SSLContext | None:
+def _security(config: BrokerConfig) -> ssl.SSLContext | None:
     if not config.tls:
         return None
     try:

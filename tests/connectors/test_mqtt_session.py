@@ -32,7 +32,7 @@ def config(port, **more):
         "mappings": [{"topic": "#", "kind": "samples", "value": "v"}],
         **more,
     }
-    return read_config("m", given)
+    return read_config("m", given).broker
 
 
 @contextlib.asynccontextmanager

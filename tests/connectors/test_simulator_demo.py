@@ -83,7 +83,7 @@ def test_ids_of_events_are_unique(mqtt: MqttConfig, events: list[PlantEvent]) ->
 
 def test_broker_keeps_messages_for_the_configured_client(mqtt: MqttConfig) -> None:
     """The simulator provisions one session; another client id would miss the first loads."""
-    assert mqtt.client_id == COLLECTOR_CLIENT_ID
+    assert mqtt.broker.client_id == COLLECTOR_CLIENT_ID
 
 
 def test_ports_of_simulator_and_sources_agree(demo: HistorianConfig, mqtt: MqttConfig) -> None:
@@ -91,7 +91,7 @@ def test_ports_of_simulator_and_sources_agree(demo: HistorianConfig, mqtt: MqttC
     opcua = next(s for s in demo.sources if s.kind == "opcua")
     config = read_opcua_config(opcua.name, opcua.settings)
 
-    assert demo.simulator.mqtt_port == mqtt.port
+    assert demo.simulator.mqtt_port == mqtt.broker.port
     assert f":{demo.simulator.opcua_port}/" in config.url
 
 

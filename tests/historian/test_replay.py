@@ -118,7 +118,7 @@ def test_messages_of_skab_carry_the_rows(tmp_path: Path) -> None:
 
 def test_settings_of_the_mqtt_source_are_valid() -> None:
     """The connector refuses what it does not know."""
-    assert read_config("replay", mqtt_settings(1883)).subscriptions[0].qos == 1
+    assert read_config("replay", mqtt_settings(1883)).broker.subscriptions[0].qos == 1
 
 
 def test_collector_configuration_is_read_back(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def broken_arrows(root: Path) -> list[Broken]:
 
 def _stranger(where: str, line: int, module: str) -> list[Broken]:
     """Connector folders do not know each other; replay plays on the simulator's stage."""
-    folders = {"opcua", "mqtt", "simulator", "replay"}
-    shared = {("mqtt", "payload"), ("replay", "simulator")}
+    folders = {"opcua", "mqtt", "sparkplug", "simulator", "replay"}
+    shared = {("mqtt", "payload"), ("sparkplug", "mqtt"), ("replay", "simulator")}
     own = where.split("/")[1]
     other = module.split(".")[1] if "." in module else ""
     if own in folders and other in folders and own != other and (own, other) not in shared:
