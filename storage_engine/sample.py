@@ -45,6 +45,7 @@ DTYPES: dict[ValueType, np.dtype[np.generic]] = {
 # OPC 10000-4 status codes that we write ourselves; any other 32-bit code is kept as it came.
 GOOD = 0x0000_0000
 UNCERTAIN = 0x4000_0000
+UNCERTAIN_LAST_USABLE_VALUE = 0x4090_0000
 BAD = 0x8000_0000
 BAD_NO_COMMUNICATION = 0x8031_0000
 BAD_WAITING_FOR_INITIAL_DATA = 0x8032_0000
