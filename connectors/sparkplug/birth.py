@@ -27,6 +27,7 @@ class Birth:
     metrics: list[Metric] = field(default_factory=list)
     items: list[SourceItem] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)  # rows of the payload
 
 
 def read_birth(
@@ -67,6 +68,7 @@ def read_birth(
                 birth.items += _items(payload, k, metric)
         except ValueError as error:
             birth.rejects.append(reject(address, str(error), payload, k))
+            birth.refused.append(k)
     return birth
 
 

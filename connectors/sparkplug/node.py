@@ -140,10 +140,9 @@ class Node:
         self._waiting, self._deadline_s = [], None
         self.tables, self._definitions, self._bd_seq = {"": table}, definitions, bd_seq
         self.state, self.rebirth, self.born = State.ONLINE, Rebirth.NO, True
-        self._next_seq = payload.seq
         self._stale(gone, message.time_ns)
-        self._take_birth(birth)
-        self._apply(message)
+        self._take_birth(birth, message)
+        self._next_seq = (payload.seq + 1) % _SEQUENCE
         self._name_loss(message.time_ns)
         for one in early:  # births of devices that a broker delivered before, and what followed
             self.receive(one)
@@ -159,7 +158,7 @@ class Node:
         self.tables[message.device] = table
         if old is not None:
             self._stale(old.leaves() - table.leaves(), message.time_ns)
-        self._take_birth(birth)
+        self._take_birth(birth, message)
         self._name_loss(message.time_ns)
 
     def _drop_device(self, device: str) -> Table | None:
@@ -182,15 +181,21 @@ class Node:
         birth.metrics = [metric for metric in birth.metrics if metric.alias not in twice]
         self._aliases.update(dict.fromkeys(set(owned) - twice, device))
 
-    def _take_birth(self, birth: Birth) -> None:
-        self._told.rejects += birth.rejects
-        self._told.items += birth.items
+    def _take_birth(self, birth: Birth, message: Message) -> None:
+        """Take what a birth told, and its values, which begin anew."""
+        told, self._last_ns = self._told, message.time_ns
+        told.items += birth.items
+        rejects, _ = self.tables[message.device].values(
+            message.payload, message.time_ms, told.samples, told.counts, refused=birth.refused
+        )
+        told.rejects += birth.rejects + rejects
 
     def _apply(self, message: Message) -> None:
         """Take a message whose turn it is."""
         self._next_seq = (message.payload.seq + 1) % _SEQUENCE
         if message.kind == "DBIRTH":
             self._device_birth(message)
+            return
         self._last_ns = message.time_ns
         if message.kind == "DDEATH":
             dead = self._drop_device(message.device)
@@ -206,7 +211,7 @@ class Node:
             message.payload, message.time_ms, self._told.samples, self._told.counts
         )
         self._told.rejects += rejects
-        if stranger and message.kind not in {"NBIRTH", "DBIRTH"}:
+        if stranger:
             self._want_birth()
 
     def _drain(self) -> None:

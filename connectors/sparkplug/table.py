@@ -83,7 +83,13 @@ class Table:
         return {leaf for metric in self.rows for leaf in metric.leaves()}
 
     def values(
-        self, payload: Payload, early_ms: int, samples: Samples, counts: Counts
+        self,
+        payload: Payload,
+        early_ms: int,
+        samples: Samples,
+        counts: Counts,
+        *,
+        refused: list[int] | None = None,
     ) -> tuple[list[Reject], bool]:
         """Turn the metrics of a message into samples.
 
@@ -94,6 +100,8 @@ class Table:
             Time of metrics without one.
         samples : Samples
         counts : Counts
+        refused : list of int, optional
+            Of a birth: metrics that were refused as it was read.
 
         Returns
         -------
@@ -105,6 +113,9 @@ class Table:
         bound, left = decode.bind(
             payload, self.aliases, self.datatypes, self.series, self.names, early_ms
         )
+        if refused:
+            bound[0, refused] = bound[4, refused] = -1
+            left = payload.count
         samples.bound(bound, left)
         info = payload.columns[decode.INFO]
         plain = info if not left else info[bound[0] >= 0]
@@ -114,6 +125,8 @@ class Table:
         for k in (bound[0] < 0).nonzero()[0].tolist() if left else ():
             row = int(bound[4, k])
             if row < 0:
+                if refused is not None:
+                    continue
                 unknown += 1
                 if not self._stranger_told:
                     self._stranger_told = True
