@@ -32,9 +32,13 @@ class Command:
 
 
 def rebirth(group: str, node: str, now_ms: int) -> Command:
-    """Request all births of a node. The metric goes by name: it has no alias, ever."""
+    """Request all births of a node. The metric goes by name: it has no alias, ever.
+
+    It carries its datatype, which a command should not: nodes of Eclipse Tahu read no value
+    without one, and a node that does not understand this stays unknown.
+    """
     metric = Metric(REBIRTH, "", BOOLEAN, type=ValueType.BOOL)
-    return _command(Topic("NCMD", group, node), metric, True, now_ms)
+    return _command(Topic("NCMD", group, node), metric, True, now_ms, encode_field(4, BOOLEAN))
 
 
 def command(topic: Topic, table: Table, name: str, value: Any, now_ms: int) -> Command:
@@ -64,13 +68,15 @@ def command(topic: Topic, table: Table, name: str, value: Any, now_ms: int) -> C
     return _command(topic, table.rows[row], value, now_ms)
 
 
-def _command(topic: Topic, metric: Metric, value: Any, now_ms: int) -> Command:
+def _command(
+    topic: Topic, metric: Metric, value: Any, now_ms: int, datatype: bytes = b""
+) -> Command:
     named = (
         encode_field(1, metric.name.encode())
         if metric.alias is None
         else encode_field(2, metric.alias)
     )
-    body = named + encode_field(3, now_ms) + _value(metric, value)
+    body = named + encode_field(3, now_ms) + datatype + _value(metric, value)
     return Command(topic.text, encode_field(1, now_ms) + encode_field(2, body))
 
 

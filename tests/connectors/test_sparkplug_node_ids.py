@@ -14,7 +14,7 @@ from connectors.sparkplug.topics import Topic
 from storage_engine.sample import BAD_NO_COMMUNICATION
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sparkplug_edge import DOUBLE, INT32, Edge, T, fleet, metric, rows, values
+from sparkplug_edge import BOOLEAN, DOUBLE, INT32, Edge, T, fleet, metric, rows, values
 from sparkplug_proto import Payload
 
 HERE = Path(__file__).parent
@@ -268,7 +268,9 @@ def test_payloads_alias_data_cmd_requirement(commands):
 
 
 def test_payloads_metric_datatype_not_req(commands):
+    """Except in the request for a rebirth: nodes of Eclipse Tahu read no value without it."""
     assert not any(m.HasField("datatype") for sent in commands for m in read(sent).metrics)
+    assert read(rebirth(*NAME, T)).metrics[0].datatype == BOOLEAN
 
 
 def test_payloads_name_cmd_requirement(commands):
