@@ -39,6 +39,7 @@ $(VENV)-bench/.made: $(VENV)/.built
 	$(BIN)/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	  print(*p['dependencies'], *p['optional-dependencies']['bench'], sep='\n')" > $(VENV)-bench/wanted.txt
 	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check -r $(VENV)-bench/wanted.txt
+	$(VENV)-bench/bin/python -m pip install -q --disable-pip-version-check --no-deps "pysparkplug>=0.6,<0.7"
 	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
 	  > "$$($(VENV)-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/behind.pth"
 	touch $@

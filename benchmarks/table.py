@@ -79,6 +79,8 @@ ENTRIES = (
     Entry("MQTT into the spool", "mqtt"),
     Entry("MQTT through a broker", "mqtt", (Want(12_000),)),
     Entry("MQTT through a broker, 100 values each", "mqtt", (Want(300_000),)),
+    Entry("Sparkplug into columns", "sparkplug", (Want(5 * MEGA),)),
+    Entry("Sparkplug into samples", "sparkplug"),
 )
 
 
