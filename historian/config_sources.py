@@ -56,7 +56,7 @@ class SourceConfig:
     name : str
         Unique name; tag rules match it.
     kind : str
-        Connector: ``opcua`` or ``mqtt``.
+        Connector: ``opcua``, ``mqtt`` or ``sparkplug``.
     collector : str
         Collector that hosts it; when no collector is configured, ``local`` is made.
     settings : Mapping

@@ -4,6 +4,7 @@ import importlib
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from itertools import cycle, islice
 from typing import Any
@@ -121,7 +122,7 @@ def run(small: bool) -> list[harness.Figure]:
         "": lambda: rate(Payload, messages, 5 * count),
         "samples": lambda: samples_rate(messages, count),
         **{
-            name: lambda call=call: rate(call, messages, max(100, count // 40))  # type: ignore[misc]
+            name: partial(rate, call, messages, max(100, count // 40))
             for name, call in others.items()
         },
     }

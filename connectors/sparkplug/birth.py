@@ -67,7 +67,7 @@ def read_birth(
             if not metric.is_definition:
                 birth.items += _items(payload, k, metric)
         except ValueError as error:
-            birth.rejects.append(reject(address, str(error), payload, k))
+            birth.rejects.append(reject(address, error, payload, k))
             birth.refused.append(k)
     return birth
 

@@ -36,9 +36,12 @@ class Metric:
             yield from member.leaves()
 
 
-def reject(address: str, why: str, payload: Payload, k: int) -> Reject:
+def reject(address: str, error: ValueError, payload: Payload, k: int) -> Reject:
     """Say why metric ``k`` of a payload cannot be taken."""
     at, end = payload.columns[decode.AT, k], payload.columns[decode.END, k]
+    why = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        why = f"got a text that is no UTF-8 at its byte {error.start}, want UTF-8"
     return Reject(address, f"cannot take metric: {why}", payload.raw[at:end])
 
 

@@ -65,6 +65,7 @@ class Node:
         self._deadline_s: float | None = None
         self._unborn: dict[str, Table] = {}  # devices whose birth did not follow that of the node
         self._unborn_s = 0.0
+        self._behind: dict[str, list[Message]] = {}  # a hole: of devices, until they are born
         self._last_ns = 0
         self._lost_ns: int | None = None
         self._lost = 0
@@ -96,14 +97,18 @@ class Node:
     def deadline_s(self) -> float | None:
         """When ``tick`` has something to do, if nothing else comes."""
         times = [self._deadline_s] if self._deadline_s is not None else []
-        return min([*times, *([self._unborn_s] if self._unborn else [])], default=None)
+        return min(
+            [*times, *([self._unborn_s] if self._unborn or self._behind else [])], default=None
+        )
 
     def tick(self, now_ns: int, now_s: float) -> None:
         """Do what is due."""
-        if self._unborn and now_s >= self._unborn_s:
+        if (self._unborn or self._behind) and now_s >= self._unborn_s:
             for table in self._unborn.values():
                 self._stale(table.leaves(), now_ns)
-            self._unborn = {}
+            for message in (one for behind in self._behind.values() for one in behind):
+                self._lose(message)
+            self._unborn, self._behind = {}, {}
         if self._deadline_s is None or now_s < self._deadline_s:
             return
         self._deadline_s = None
@@ -156,6 +161,7 @@ class Node:
         self._own_aliases(birth, message.device)
         table = Table(where, birth.metrics, self._told.samples)
         self.tables[message.device] = table
+        self._open_behind(message.device, old, table)
         if old is not None:
             self._stale(old.leaves() - table.leaves(), message.time_ns)
         self._take_birth(birth, message)
@@ -264,7 +270,21 @@ class Node:
             return
         self._gap(self._last_ns, waiting[0].time_ns, self._missing(waiting))
         for one in waiting:
-            self._apply(one)
+            if one.device:
+                self._behind.setdefault(one.device, []).append(one)
+            else:
+                self._apply(one)
+
+    def _open_behind(self, device: str, old: Table | None, table: Table) -> None:
+        """A device is born again: what came of it behind the hole is known to be its, or is not."""
+        behind = self._behind.pop(device, [])
+        same = old is not None and old.signature() == table.signature()
+        told = self._told
+        for one in behind:
+            if same and all(each.kind == "DDATA" for each in behind):
+                told.rejects += table.values(one.payload, one.time_ms, told.samples, told.counts)[0]
+            else:
+                self._lose(one)
 
     def _missing(self, waiting: list[Message]) -> str:
         got = waiting[0].payload.seq if waiting else "nothing"
@@ -305,7 +325,10 @@ class Node:
             self._gap(self._last_ns, message.now_ns, self._missing(self._waiting))
         for table in (*self.tables.values(), *self._unborn.values()):
             self._stale(table.leaves(), message.now_ns)
-        self.tables, self._unborn, self._waiting, self._deadline_s = {}, {}, [], None
+        for one in (each for behind in self._behind.values() for each in behind):
+            self._lose(one)
+        self.tables, self._unborn, self._behind = {}, {}, {}
+        self._waiting, self._deadline_s = [], None
         self._name_loss(message.now_ns)
         self.state = State.OFFLINE
 

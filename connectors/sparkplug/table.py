@@ -136,7 +136,7 @@ class Table:
             try:
                 _store(payload, k, metric, early_ms, GOOD, samples=samples, counts=counts)
             except ValueError as error:
-                rejects.append(reject(metric.address, str(error), payload, k))
+                rejects.append(reject(metric.address, error, payload, k))
         counts.unknown += unknown
         return rejects, unknown > 0
 
@@ -144,7 +144,8 @@ class Table:
         """Say which metric nobody knows; of many in one message, the first."""
         flags, alias = int(payload.columns[decode.INFO, k]), int(payload.columns[decode.ALIAS, k])
         what = f"alias {alias % (1 << 64)}" if flags & decode.HAS_ALIAS else "a name"
-        return reject(self.scope, f"got {what}, want a metric of the last birth", payload, k)
+        error = ValueError(f"got {what}, want a metric of the last birth")
+        return reject(self.scope, error, payload, k)
 
 
 def _time_ns(time_ms: int) -> int:

@@ -1,4 +1,4 @@
-// An edge node with Eclipse Tahu's client for Node.js: births, data of a device, rebirth on request.
+// An edge node with Eclipse Tahu's client for Node.js: births, data of a device, rebirths.
 // Arguments: port of the broker. Says "born" at each birth; sends data for each line it reads.
 const sparkplug = require("sparkplug-client");
 

@@ -109,6 +109,27 @@ def test_what_came_behind_a_hole_is_no_value_of_another_birth(other):
     assert gaps(host) == [(T + 1, T + 5, "g/n")]
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_what_a_device_said_behind_a_hole_waits_for_its_own_birth(same):
+    """The lost message may have been that one's; another birth makes it nobody's."""
+    host, edge = born()
+    both = [metric("a", 0, INT32, alias=8), metric("b", 0, INT32, alias=9)]
+    edge.send("DBIRTH", both, "d")
+    data(edge, 1, at=T + 1)
+    rows(host.told)
+    edge.seq += 1
+    data(edge, 5, alias=8, device="d", at=T + 5)
+    assert edge.wait(6) == [NAME]
+    edge.nbirth([metric("m1", 0, INT32, alias=1)], at=T + 7)
+    assert values(host.told, "g/n/d") == []
+    if not same:
+        both = [metric("a", 0, INT32, alias=9), metric("b", 0, INT32, alias=8)]
+    edge.send("DBIRTH", both, "d", at=T + 8)
+    found = sorted(values(host.told, "g/n/d"))
+    assert found == [("g/n/d:a", 0), *([("g/n/d:a", 5)] if same else []), ("g/n/d:b", 0)]
+    assert gaps(host) == [(T + 1, T + 5, "g/n"), *([] if same else [(T + 5, T + 8, "g/n")])]
+
+
 def test_without_rebirths_a_hole_is_named_and_stepped_over():
     """Nobody is asked: switched off."""
     host, edge = born(rebirth=False)
