@@ -74,6 +74,7 @@ class SparkplugConnector:
                 try:
                     await self._say(session, HostState(online=True, timestamp_ms=self._since_ms))
                     welcome = True
+                    self._fleet.line_up(self._clock.monotonic_s())
                     await self._greet(sink, refused)
                     await self._serve(sink, session)
                 finally:
@@ -84,7 +85,7 @@ class SparkplugConnector:
             await self._report(sink, Link.DISCONNECTED, str(error))
             raise
         finally:
-            self._fleet.line_lost(self._clock.monotonic_s())
+            self._fleet.line_lost()
 
     def _will(self) -> Will:
         self._since_ms = self._clock.now_ns() // _MILLION
@@ -116,16 +117,15 @@ class SparkplugConnector:
         try:
             while True:
                 await self._until_due(coming)
-                messages = []
-                if coming.done():
-                    messages = coming.result()
-                    coming = asyncio.create_task(session.receive())
+                messages = coming.result() if coming.done() else []
                 now_ns, now_s = clock.now_ns(), clock.monotonic_s()
                 for message in messages:
                     await self._take(sink, session, message, now_ns, now_s)
                 fleet.tick(now_ns, now_s)
                 await self._carry_on(sink)
                 session.acknowledge(messages)
+                if coming.done():  # not before these are durable: what waits is bounded
+                    coming = asyncio.create_task(session.receive())
                 for group, node in fleet.rebirths.take(now_s):
                     wish = rebirth(group, node, now_ns // _MILLION)
                     await session.publish(wish.topic, wish.payload, qos=wish.qos, retain=False)

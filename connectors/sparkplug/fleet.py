@@ -41,6 +41,10 @@ class Rebirths:
         """It need not be asked any more."""
         self._due.pop(name, None)
 
+    def forget(self) -> None:
+        """Nobody can be asked: what is due now would be due all at once later."""
+        self._due.clear()
+
     def deadline_s(self) -> float | None:
         """When the next request is due."""
         return min(self._due.values(), default=None)
@@ -107,11 +111,18 @@ class Fleet:
         times.append(self.rebirths.deadline_s())
         return min((time for time in times if time is not None), default=None)
 
-    def line_lost(self, now_s: float) -> None:
+    def line_lost(self) -> None:
         """Our line to the broker was cut: nobody's births are known any more."""
         self._timed.clear()
+        self.rebirths.forget()
         for name, node in self.nodes.items():
             node.line_lost()
+            if node.deadline_s() is not None:
+                self._timed.add(name)
+
+    def line_up(self, now_s: float) -> None:
+        """Our line is there: whoever is unknown is asked, from now on over the time to spread."""
+        for name, node in self.nodes.items():
             if self._rules.rebirth and node.state is State.UNKNOWN:
                 self.rebirths.want(name, Rebirth.SPREAD, now_s)
 

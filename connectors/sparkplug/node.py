@@ -106,9 +106,8 @@ class Node:
         if (self._unborn or self._behind) and now_s >= self._unborn_s:
             for table in self._unborn.values():
                 self._stale(table.leaves(), now_ns)
-            for message in (one for behind in self._behind.values() for one in behind):
-                self._lose(message)
-            self._unborn, self._behind = {}, {}
+            self._unborn = {}
+            self._lose_behind()
         if self._deadline_s is None or now_s < self._deadline_s:
             return
         self._deadline_s = None
@@ -121,6 +120,7 @@ class Node:
 
     def line_lost(self) -> None:
         """Our own line to the broker was cut: a birth may have passed unheard."""
+        self._lose_behind()
         if self.state in {State.ONLINE, State.HOLE}:
             self._lost_ns = self._last_ns if self._lost_ns is None else self._lost_ns
         self.state = State.UNKNOWN if self.state is not State.OFFLINE else State.OFFLINE
@@ -308,6 +308,12 @@ class Node:
             self._lost_ns = message.time_ns
         self._lost += 1
 
+    def _lose_behind(self) -> None:
+        for behind in self._behind.values():
+            for message in behind:
+                self._lose(message)
+        self._behind = {}
+
     def _name_loss(self, end_ns: int) -> None:
         if self._lost_ns is not None:
             what = f"{self._lost} messages before a birth" if self._lost else "our line was cut"
@@ -325,10 +331,8 @@ class Node:
             self._gap(self._last_ns, message.now_ns, self._missing(self._waiting))
         for table in (*self.tables.values(), *self._unborn.values()):
             self._stale(table.leaves(), message.now_ns)
-        for one in (each for behind in self._behind.values() for each in behind):
-            self._lose(one)
-        self.tables, self._unborn, self._behind = {}, {}, {}
-        self._waiting, self._deadline_s = [], None
+        self._lose_behind()
+        self.tables, self._unborn, self._waiting, self._deadline_s = {}, {}, [], None
         self._name_loss(message.now_ns)
         self.state = State.OFFLINE
 

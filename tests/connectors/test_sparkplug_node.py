@@ -297,13 +297,28 @@ def test_a_line_of_ours_that_was_cut_makes_every_node_unknown():
     """A birth may have passed unheard: values wait for one, and the time is named."""
     host, edge = born()
     data(edge, 1, at=T + 1)
-    host.line_lost(edge.now_s)
+    host.line_lost()
+    host.line_up(edge.now_s)
     data(edge, 2, at=T + 2)
     assert values(host.told, "g/n:m1") == [("g/n:m1", 1)]
     assert edge.wait(30) == [NAME]
     edge.nbirth([metric("m1", 3, INT32, alias=1)], at=T + 3)
     assert values(host.told, "g/n:m1") == [("g/n:m1", 3)]
     assert gaps(host) == [(T + 1, T + 3, "g/n")]
+
+
+def test_a_long_cut_of_our_line_does_not_ask_all_at_once():
+    """The time to spread begins when they can be asked."""
+    host = fleet(spread_s=30.0)
+    edges = [Edge(host, node=f"n{k}") for k in range(60)]
+    for edge in edges:
+        edge.nbirth()
+    host.line_lost()
+    clock = edges[0]
+    clock.now_s += 600
+    host.line_up(clock.now_s)
+    asked = [len(clock.wait(1)) for _ in range(31)]
+    assert (sum(asked), max(asked) < 12) == (60, True)
 
 
 @pytest.mark.parametrize("kind", ["NBIRTH", "NDATA"])
