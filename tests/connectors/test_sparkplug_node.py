@@ -130,6 +130,33 @@ def test_what_a_device_said_behind_a_hole_waits_for_its_own_birth(same):
     assert gaps(host) == [(T + 1, T + 5, "g/n"), *([] if same else [(T + 5, T + 8, "g/n")])]
 
 
+def test_a_device_that_was_born_behind_a_hole_is_taken_from_its_next_birth():
+    """Which aliases its data had meanwhile is not pieced together: the gap has them."""
+    host, edge = born()
+    both = [metric("a", 0, INT32, alias=8), metric("b", 0, INT32, alias=9)]
+    edge.send("DBIRTH", both, "d")
+    rows(host.told)
+    edge.seq += 1
+    edge.send("DBIRTH", [metric("a", 4, INT32, alias=9)], "d", at=T + 4)
+    data(edge, 5, alias=9, device="d", at=T + 5)
+    edge.wait(6)
+    edge.nbirth([metric("m1", 0, INT32, alias=1)], at=T + 7)
+    edge.send("DBIRTH", both, "d", at=T + 8)
+    assert sorted(values(host.told, "g/n/d")) == [("g/n/d:a", 0), ("g/n/d:b", 0)]
+    assert gaps(host) == [(T, T + 4, "g/n"), (T + 4, T + 8, "g/n")]
+
+
+def test_what_was_lost_before_a_death_is_named_up_to_it():
+    """Behind it everything is known: it is stale."""
+    host = fleet()
+    edge = Edge(host)
+    data(edge, 1, at=T + 1)
+    edge.ndeath()
+    assert gaps(host) == [(T + 1, 1_800_000_100_000, "g/n")]
+    edge.nbirth()
+    assert gaps(host) == []
+
+
 def test_without_rebirths_a_hole_is_named_and_stepped_over():
     """Nobody is asked: switched off."""
     host, edge = born(rebirth=False)

@@ -126,6 +126,22 @@ def test_property_quality_becomes_a_status(code, want):
     assert ["want 0, 192 or 500" in r.reason for r in host.told.rejects] == [True] * (want is None)
 
 
+def test_a_bad_template_has_no_good_members():
+    """The worse of both."""
+    host, edge = with_templates()
+    rows(host.told)
+    members = [metric("speed", 8, kind="int_value"), metric("speed", 9, kind="int_value")]
+    whole = template(edge, "NDATA", None, "motor", members, alias=4)
+    for properties, code in (
+        (whole.metrics[0].properties, 0),
+        (whole.metrics[0].template_value.metrics[0].properties, 192),
+    ):
+        properties.keys.append("Quality")
+        properties.values.add(type=INT32, int_value=code)
+    edge.give("NDATA", whole.SerializeToString())
+    assert [(q, v) for _, _, q, v in rows(host.told)] == [(BAD, 8), (BAD, 9)]
+
+
 def test_properties_of_a_birth_are_metadata():
     """engUnit, engLow and engHigh by convention; others as facts."""
     host = fleet()
