@@ -286,6 +286,23 @@ def test_message_flow_hid_sparkplug_state_message_delivered(said):
     assert (births[1].qos, births[1].retain, births[1].topic) == (1, True, TOPIC)
 
 
+def test_a_retained_state_of_the_time_before_us_is_no_news():
+    """Nor is one that nobody can read; the message behind them is taken."""
+
+    async def play():
+        broker = Broker(five=True)
+        async with broker.listening(), hosting(broker) as (connector, sink, _):
+            broker.say(STATE, b'{"online": false, "timestamp": 1}', retain=True)
+            for nonsense in (b"OFFLINE", b"[]", b'{"online": 0, "timestamp": 1}', b"\xff"):
+                broker.say(STATE, nonsense)
+            broker.say(STATE, b'{"online": true, "timestamp": 5}')
+            await asyncio.wait_for(sink.wait_for_state(Link.CONNECTED, 2), 20)
+            return connector.status.extra, len(broker.published())
+
+    extra, published = asyncio.run(play())
+    assert ("state_repaired" in extra, published) == (False, 1)
+
+
 def test_operational_behavior_host_application_termination(said):
     assert [packet.kind for packet in said[-2:]] == ["PUBLISH", "DISCONNECT"]
     assert_says(said[-2], online=False)

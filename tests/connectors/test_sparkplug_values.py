@@ -225,7 +225,8 @@ def test_devices_use_the_templates_of_their_node():
     """Definitions are in its birth only; members that an instance leaves out are known too."""
     host, edge = with_templates()
     rows(host.told)
-    whole = template(edge, "DBIRTH", "right", "motor", [metric("speed", 1, INT32)], alias=9)
+    speed = metric("speed", 1, kind="int_value")  # its type is in the definition
+    whole = template(edge, "DBIRTH", "right", "motor", [speed], alias=9)
     edge.give("DBIRTH", whole.SerializeToString(), "d")
     more = [("x", "axis", [metric("pos", 2.5, kind="double_value")])]
     edge.give(
