@@ -37,6 +37,7 @@ async def deliver(
     rejects: tuple[Reject, ...],
     clock: Clock,
     rng: random.Random,
+    *,
     gaps: tuple[Gap, ...] = (),
 ) -> None:
     """Return when everything is durable; while the spool is full, wait and offer it again.

@@ -122,9 +122,7 @@ class ChangeRows:
         rows.valid.append(valid)
         rows.value.append(_values(type_, cell, valid, changes.objects))
 
-    def _note_overflows(
-        self, changes: Changes, before_ns: Int64Array, time_ns: Int64Array
-    ) -> None:
+    def _note_overflows(self, changes: Changes, before_ns: Int64Array, time_ns: Int64Array) -> None:
         """Name what queues of the server had no room for: it was older than the row (Part 4)."""
         items = self._registry.items
         handles, statuses = changes.columns[0], changes.columns[3]
