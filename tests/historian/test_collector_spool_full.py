@@ -9,6 +9,7 @@ from connectors.connector import SinkFull
 from connectors.sink import Gap, Link, Reject, SourceState
 from historian.clock import SystemClock
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
 from storage_engine.frame import decode_frame
@@ -32,12 +33,15 @@ class Bench:
     """A spool with an intake; its sources put one after the other."""
 
     def __init__(self, fs, bytes_max, *, drop_oldest=False):
+        self.notes = Notes(fs)
         self.spool = Spool(fs, bytes_max, drop_oldest=drop_oldest)
         self.intake = Intake(self.spool, SystemClock(), 1_000, 0.0)
         self.sinks = {}
 
     async def put(self, source, batch):
-        sink = self.sinks.get(source) or SourceSink("c", source, self.intake, SystemClock())
+        sink = self.sinks.get(source) or SourceSink(
+            "c", source, self.intake, SystemClock(), self.notes
+        )
         self.sinks[source] = sink
         await sink.put(batch)
 

@@ -11,6 +11,7 @@ from connectors.sink import Gap, Link, SourceItem, SourceState
 from historian.clock import SystemClock
 from historian.collector.host import Collector
 from historian.collector.intake import Intake
+from historian.collector.notes import Notes
 from historian.collector.source_sink import SourceSink
 from historian.collector.spool import Spool
 from historian.collector.testing import Scripted, run_collector
@@ -116,7 +117,8 @@ def test_a_full_spool_takes_nothing_from_what_is_held(tmp_path):
         spool = Spool(RealFileSystem(tmp_path), 1_000)
         intake = Intake(spool, clock, 100, 0.001)
         cutting = asyncio.create_task(intake.run())
-        sink = SourceSink("c", "plc", intake, clock, thinning=RULES)
+        notes = Notes(RealFileSystem(tmp_path))
+        sink = SourceSink("c", "plc", intake, clock, notes, thinning=RULES)
         await sink.put(rows((1, 0.0), (2, 0.0)))
         again = rows(*((n, 100.0 * (n % 2)) for n in range(3, 60)))
         with pytest.raises(SinkFull):
@@ -141,7 +143,8 @@ def test_a_kill_costs_at_most_what_was_held_back(tmp_path):
         spool = Spool(RealFileSystem(tmp_path), 1 << 20)
         intake = Intake(spool, clock, 100, 0.001)
         cutting = asyncio.create_task(intake.run())
-        sink = SourceSink("c", "plc", intake, clock, thinning=RULES)
+        notes = Notes(RealFileSystem(tmp_path))
+        sink = SourceSink("c", "plc", intake, clock, notes, thinning=RULES)
         for at in range(40):
             await sink.put(rows((at, float(at // 10 * 50))))
         cutting.cancel()  # and nothing else is done: the process is gone
