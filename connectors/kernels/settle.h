@@ -35,7 +35,8 @@ static inline int64_t lh_time_of(const lh_changes *in, int64_t row, int64_t rece
 
 /* `types` holds the type each item had last, 0 for none, `last_ns` its latest time; both learn, and
  * handles are places in them. `before_ns` is written for rows with the overflow bit alone: the
- * item's latest time before the row. `series` is each row's type, 0 for a handle beyond `items`; `valid` says which rows have a value.
+ * item's latest time before the row. `series` is each row's type, 0 for a handle beyond `items`;
+ * `valid` says which rows have a value.
  */
 static inline void lh_settle(const lh_changes *in, int64_t rows, uint8_t *types, int64_t *last_ns,
                              int64_t items, int64_t received_ns, uint8_t *series, uint8_t *valid,

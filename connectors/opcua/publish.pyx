@@ -1,4 +1,4 @@
-"""Door to kernels/publish.h and settle.h: a message of a subscription to changes, changes to rows."""
+"""Door to kernels/publish.h and settle.h: a message to changes, changes to rows."""
 
 import uuid
 
@@ -26,10 +26,10 @@ cdef enum:
 
 
 def decode(const uint8_t[::1] body not None):
-    """Subscription, sequence, time of publishing, whether there are data, columns, objects, statuses.
+    """Subscription, sequence, publish time, whether there are data, columns, objects, statuses.
 
-    ``body``, the answer to a Publish or to a Republish, is untrusted: ValueError for everything outside the plain case, broken bytes included.
-    Columns and objects are those of ``notification.Changes``, in its order.
+    ``body``, an answer to Publish or Republish, is untrusted: ValueError for all but the plain
+    case. Columns and objects are those of ``notification.Changes``, in its order.
     """
     cdef int64_t size = body.shape[0]
     if not size:
