@@ -36,6 +36,14 @@ def _name(request: Any) -> int:
     return int(getattr(ua.ObjectIds, f"{request.__name__}_Encoding_DefaultBinary"))
 
 
+def _browse(body: Any) -> Any:
+    """Nodes without references."""
+    wanted = struct_from_binary(ua.BrowseParameters, body)
+    response = ua.BrowseResponse()
+    response.Results = [ua.BrowseResult() for _ in wanted.NodesToBrowse]
+    return response
+
+
 class Player:
     """Serves one client: its items in the order of creation are the items of the recording.
 
@@ -63,6 +71,7 @@ class Player:
             _name(ua.CreateSubscriptionRequest): self._create_subscription,
             _name(ua.CreateMonitoredItemsRequest): self._monitor,
             _name(ua.ReadRequest): self._read,
+            _name(ua.BrowseRequest): _browse,
             _name(ua.ActivateSessionRequest): lambda _: ua.ActivateSessionResponse(),
             _name(ua.CloseSessionRequest): lambda _: ua.CloseSessionResponse(),
             _name(ua.DeleteSubscriptionsRequest): lambda _: ua.DeleteSubscriptionsResponse(),
@@ -155,6 +164,10 @@ class Player:
         response = ua.CreateMonitoredItemsResponse()
         for item in wanted.ItemsToCreate:
             asked = item.RequestedParameters
+            if item.ItemToMonitor.AttributeId != ua.AttributeIds.Value:
+                refused = ua.StatusCode(ua.StatusCodes.BadAttributeIdInvalid)
+                response.Results.append(ua.MonitoredItemCreateResult(StatusCode=refused))
+                continue
             self._handles.append((wanted.SubscriptionId, asked.ClientHandle))
             response.Results.append(
                 ua.MonitoredItemCreateResult(

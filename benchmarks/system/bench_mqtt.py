@@ -162,7 +162,7 @@ async def _begin_session(port: int) -> None:
     async with asyncio.timeout(20):
         while True:
             with contextlib.suppress(SourceUnavailable):
-                config = read_config("bench", settings(port))
+                config = read_config("bench", settings(port)).broker
                 async with connected(config, "5", SystemClock()) as session:
                     await session.subscribe()
                     return
