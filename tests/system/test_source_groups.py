@@ -79,7 +79,7 @@ def test_groups_are_processes_of_their_own(tmp_path):
 
         told = until(sources, lambda found: {"press", "wrong", "oven"} <= set(found))
         assert ("failed", "north") == (told["wrong"]["state"], told["wrong"]["collector"])
-        assert "host is missing" in told["wrong"]["detail"]
+        assert "sources.wrong.settings.subscriptions: got []" in told["wrong"]["detail"]
         assert "failed" not in {told["press"]["state"], told["oven"]["state"]}
         assert "south" == told["oven"]["collector"]
         first = until(children, lambda found: found["broken"]["starts"] > 1)
