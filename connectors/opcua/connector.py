@@ -198,6 +198,9 @@ class OpcUaConnector:
             expected = self._subscriptions.get(message.subscription)
             if expected is None:
                 continue
+            if message.published_ns is not None:
+                offset_ns = float(message.published_ns - received_ns)
+                self._status.extra["clock_offset_ns"] = offset_ns
             if expected < message.sequence:
                 missed = range(expected, message.sequence)
                 await self._fetch(sink, session, message.subscription, missed, taken)

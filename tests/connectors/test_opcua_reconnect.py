@@ -106,7 +106,9 @@ def test_a_message_that_never_came_is_fetched_or_named():
 
     def message(sequence):
         change = Change(0, ValueType.INT64, sequence, 0, sequence, None)
-        return Notification(5, sequence, data=True, changes=changes_of([change]))
+        return Notification(
+            5, sequence, data=True, changes=changes_of([change]), published_ns=3_600 * 10**9
+        )
 
     class Server:
         async def republish(self, _subscription, sequence):
@@ -125,3 +127,5 @@ def test_a_message_that_never_came_is_fetched_or_named():
     assert connector.status.gaps == 1
     assert "1 of 2 lost" in sink.rejects[0].reason
     assert [(5, n) for n in (1, 2, 4, 4, 5, 6)] == acknowledged
+    now_ns = SystemClock().now_ns()  # the server says it is one o'clock in 1970
+    assert abs(connector.status.extra["clock_offset_ns"] + now_ns - 3_600 * 10**9) < 60 * 10**9
