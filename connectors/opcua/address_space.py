@@ -12,10 +12,9 @@ from connectors.connector import ConfigError
 from connectors.opcua.browsing import Browser, local
 from connectors.opcua.calls import Pieces
 from connectors.opcua.config import OpcUaConfig
+from connectors.opcua.limits import NODES, START_TIME, ServerLimits, limits_of
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
-
-_LIMITS = {"read": "i=11705", "browse": "i=11710"}  # of ServerCapabilities/OperationLimits
 
 
 class AddressSpace:
@@ -32,6 +31,9 @@ class AddressSpace:
         The server's table; node ids are only right with it.
     aliases : mapping of str to str
         Addresses that are not node ids: address -> node id with its namespace's uri.
+    limits : ServerLimits
+    started : str
+        When the server was started, as it says; empty when it does not.
     """
 
     def __init__(self, client: Client, config: OpcUaConfig) -> None:
@@ -43,6 +45,8 @@ class AddressSpace:
         self.browser = Browser(self._session, self._browses)
         self.namespaces: list[str] = []
         self.aliases: Mapping[str, str] = {}
+        self.limits = ServerLimits()
+        self.started = ""
 
     @property
     def service(self) -> Any:
@@ -50,11 +54,13 @@ class AddressSpace:
         return self._session
 
     async def load(self) -> None:
-        """Read the namespace table, and how much the server takes in one call."""
+        """Read the namespace table, what the server takes in one call, and since when it runs."""
         self.namespaces = list(await self._client.get_namespace_array())
-        reads, browses = await self.read(list(_LIMITS.values()), "Value")
-        self._reads.limit(reads)
-        self._browses.limit(browses)
+        *found, started = await self.read([*NODES, START_TIME], "Value")
+        self.limits = limits_of(found)
+        self.started = "" if started is None else str(started)
+        self._reads.limit(self.limits.nodes_per_read)
+        self._browses.limit(self.limits.nodes_per_browse)
 
     def address_of(self, node_id: NodeId) -> str:
         """Node id as text, with the namespace's uri instead of its number."""

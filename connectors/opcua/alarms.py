@@ -14,7 +14,7 @@ from connectors.opcua.events import BASE, CONDITION, FIRST_HANDLE, Clause, Notif
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
 _SERVER, _BASE_EVENT, _CONDITION_TYPE, _CONDITION_REFRESH = "i=2253", 2041, 2782, 3875
-_MODEL_CHANGES = EventRule(_SERVER, ("i=2132", "i=2133", "i=2738"), queue_size=10)
+MODEL_CHANGES = EventRule(_SERVER, ("i=2132", "i=2133", "i=2738"), queue_size=10)
 
 
 async def watch_events(
@@ -47,7 +47,7 @@ async def watch_events(
     SourceUnavailable
         If the line is lost.
     """
-    wanted = [*rules, *((_MODEL_CHANGES,) if model_changes else ())]
+    wanted = [*rules, *((MODEL_CHANGES,) if model_changes else ())]
     found: dict[int, Notifier] = {}
     refused = []
     for place, rule in enumerate(wanted):
@@ -68,7 +68,7 @@ async def watch_events(
             if kept == clauses:
                 break
             clauses = kept
-        if reason and rule is not _MODEL_CHANGES:
+        if reason and rule is not MODEL_CHANGES:
             refused.append((address, f"cannot monitor events: {reason}, want a notifier"))
     return found, refused
 

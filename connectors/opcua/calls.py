@@ -68,7 +68,7 @@ class Pieces:
         Operations in one call at first.
     """
 
-    _MENDABLE = (
+    MENDABLE = (
         BadTooManyOperations,
         BadRequestTooLarge,
         BadResponseTooLarge,
@@ -98,8 +98,8 @@ class Pieces:
         while len(found) < len(items):
             chunk = items[len(found) : len(found) + self.size]
             try:
-                results = await call(self._url, serve(chunk), self._MENDABLE)
-            except self._MENDABLE as error:
+                results = await call(self._url, serve(chunk), self.MENDABLE)
+            except self.MENDABLE as error:
                 if len(chunk) == 1:
                     raise SourceUnavailable(cannot("call", self._url, error)) from error
                 self.size = len(chunk) // 2

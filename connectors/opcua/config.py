@@ -24,7 +24,8 @@ class OpcUaConfig:
     events: tuple[EventRule, ...]
     publishing_interval_ms: float
     sampling_interval_ms: float
-    queue_size: int
+    queue_size: int  # 0: planned from the intervals and bridge_s
+    bridge_s: float
     items_per_subscription_max: int
     items_per_call_max: int
     notifications_per_publish_max: int
@@ -59,7 +60,8 @@ def read_config(name: str, settings: Mapping[str, Any]) -> OpcUaConfig:
         events=tuple(read_events(entry) for entry in table.tables("events")),
         publishing_interval_ms=table.number("publishing_interval_ms", 500.0, 1.0, 3_600_000.0),
         sampling_interval_ms=table.number("sampling_interval_ms", 0.0, 0.0, 3_600_000.0),
-        queue_size=table.integer("queue_size", 10_000, 1, 1_000_000),
+        queue_size=table.integer("queue_size", 0, 0, 1_000_000),
+        bridge_s=table.number("bridge_s", 60.0, 0.0, 86_400.0),
         items_per_subscription_max=table.integer("items_per_subscription_max", 5_000, 1, 100_000),
         items_per_call_max=table.integer("items_per_call_max", 1_000, 1, 10_000),
         notifications_per_publish_max=table.integer(

@@ -1,16 +1,17 @@
 """A source's events: a subscription of their own, conditions asked for after every connection."""
 
 import logging
+from typing import Any
 
 from connectors.connector import Clock
-from connectors.opcua.alarms import refresh, watch_events
+from connectors.opcua.alarms import MODEL_CHANGES, refresh, watch_events
 from connectors.opcua.config import OpcUaConfig
-from connectors.opcua.events import EventRows
+from connectors.opcua.events import Clause, EventRows, Notifier
 from connectors.opcua.notification import Notification
 from connectors.opcua.session import Session
 from connectors.opcua.variants import Tree
 from connectors.sink import Gap, Reject, Sink
-from storage_engine.sample import EventBatch, SampleBatch
+from storage_engine.sample import EventBatch, SampleBatch, ValueType
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +39,35 @@ class EventSource:
         """Whether events are asked for: changes of nodes are events, too."""
         return bool(self._config.events or self._config.browse)
 
-    def place(self, subscriptions: list[int]) -> int | None:
-        """Which subscription of values takes them in; None for one of their own.
+    def notifiers(self) -> list[list[object]]:
+        """Monitored notifiers, as JSON has it: for ``recall`` in another process."""
+        rules = list(self._config.events)
+        return [
+            [
+                handle,
+                rules.index(each.rule) if each.rule in rules else -1,
+                each.address,
+                [[c.declared, c.path, c.column, int(c.type)] for c in each.clauses],
+            ]
+            for handle, each in self._rows.notifiers.items()
+        ]
 
-        Changes of nodes are rare; a server that allows few subscriptions shall not fail by them.
+    def recall(self, subscription: int, notifiers: Any) -> None:
+        """Take up what another process monitors, from its ``notifiers``.
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            If it is something else.
         """
-        return None if self._config.events or not subscriptions else subscriptions[0]
+        self._subscription = subscription or None
+        for handle, rule, address, clauses in notifiers:
+            made = tuple(
+                Clause(int(declared), tuple(path), str(column), ValueType(type_))
+                for declared, path, column, type_ in clauses
+            )
+            known = MODEL_CHANGES if rule < 0 else self._config.events[rule]
+            self._rows.notifiers[int(handle)] = Notifier(known, str(address), made)
 
     async def open(self, sink: Sink, session: Session, subscription: int) -> None:
         """Monitor notifiers in a subscription, and ask for the conditions that matter now.

@@ -61,19 +61,22 @@ class Finder:
         self.attach(nodes)
         survey = await Discovery(nodes).survey(self._config.nodes, self._config.browse)
         self._aliases.update(survey.aliases())
-        known = len(self._registry.items)
+        new = []
         for each in survey.taken:
             item = self._registry.add(each.address)
+            if not item.described:
+                new.append(item)
             rules = self._config.browse
             shape = self._config.shape if each.rule < 0 else rules[each.rule].shape
             self._registry.shapes[item.handle] = shape
         await session.structures.load()
-        new = self._registry.items[known:]
         await TypeTable(nodes, self._registry).fill(new)
         taken = {each.address: each for each in survey.taken}
         items = await describe(nodes, [taken[item.address] for item in new])
         if items:
             await sink.describe(tuple(items))
+        for item in new:
+            item.described = True
         fresh = [each for each in survey.problems if each not in self._told]
         if fresh:
             now_ns = self._clock.now_ns()

@@ -26,7 +26,7 @@ from connectors.opcua.variants import (
     variant,
 )
 
-_PUBLISH, _REPUBLISH = "i=829", "i=834"
+_PUBLISH, _REPUBLISH = "i=829", "i=835"
 _DATA_CHANGE, _EVENTS, _STATUS_CHANGE = "i=811", "i=916", "i=820"
 _DIAGNOSTICS = 25
 _U32, _I64 = struct.Struct("<I"), struct.Struct("<q")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from connectors.opcua import publish
 from connectors.opcua.variants import Tree
-from storage_engine.sample import Int64Array, UInt32Array, UInt64Array, ValueType
+from storage_engine.sample import BoolArray, Int64Array, UInt32Array, UInt64Array, ValueType
 
 _Bytes = npt.NDArray[np.uint8]
 Columns = tuple[UInt32Array, _Bytes, UInt64Array, UInt32Array, Int64Array, Int64Array, _Bytes]
@@ -72,6 +72,20 @@ class Changes:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    def part(self, kept: BoolArray) -> "Changes":
+        """The rows of a mask."""
+        handle, type_, cell, status, source_ns, server_ns, present = self.columns
+        columns = (
+            handle[kept],
+            type_[kept],
+            cell[kept],
+            status[kept],
+            source_ns[kept],
+            server_ns[kept],
+            present[kept],
+        )
+        return Changes(columns, self.objects)
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ class Pump:
 
     Attributes
     ----------
-    heard_s : float
-        Monotonic time of the last answer.
+    heard : dict of int to float
+        Monotonic time of the last answer for each subscription.
     """
 
     def __init__(self, session: Session, requests: int, rows_max: int, clock: Clock) -> None:
@@ -40,7 +40,7 @@ class Pump:
         self._durable: deque[tuple[int, int]] = deque()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(requests)]
         self._failure: BaseException | None = None
-        self.heard_s = clock.monotonic_s()
+        self.heard: dict[int, float] = {}
 
     async def take(self) -> list[Notification]:
         """All messages received since the last call, at least one.
@@ -91,7 +91,7 @@ class Pump:
                     if sum(not task.done() for task in self._tasks) > 1:
                         return  # the server takes fewer requests at a time
                     continue
-                self.heard_s = self._clock.monotonic_s()
+                self.heard[message.subscription] = self._clock.monotonic_s()
                 self._waiting.append(message)
                 self._rows += message.rows + len(message.problems)
                 if self._rows > self._rows_max:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from connectors.opcua import publish
+from connectors.opcua.first_values import FirstValues, cells_of
 from connectors.opcua.items import NEVER, Registry
 from connectors.opcua.notification import Change, Changes, Notification, Wide
 from connectors.opcua.wide import WideRows
@@ -41,10 +42,18 @@ class _Series:
 
 
 class ChangeRows:
-    """Collects changes in order and counts what was lost at the source."""
+    """Collects changes in order and counts what was lost at the source.
 
-    def __init__(self, registry: Registry) -> None:
+    Parameters
+    ----------
+    registry : Registry
+    first : FirstValues, optional
+        Told of every change before it becomes a row.
+    """
+
+    def __init__(self, registry: Registry, first: FirstValues | None = None) -> None:
         self._registry = registry
+        self._first = first
         self._series: dict[ValueType, _Series] = {}
         self._rejects: list[Reject] = []
         self._gaps: list[Gap] = []
@@ -62,7 +71,10 @@ class ChangeRows:
         received_ns : int
             Time of receipt, for a server that sends no time at all.
         """
-        changes = self._wide.take_nulls(message.changes, received_ns)
+        changes = message.changes
+        if self._first is not None and self._first.left:
+            changes = self._first.sift(changes, message.published_ns, received_ns)
+        changes = self._wide.take_nulls(changes, received_ns)
         if len(changes):
             self._add_changes(changes, received_ns)
         for wide in message.wide:
@@ -88,6 +100,8 @@ class ChangeRows:
         series, valid, time_ns, before_ns, rows, nulls, overflows, gone, newest_ns = publish.settle(
             changes.columns, registry.types, registry.last_ns, received_ns
         )
+        known = slice(None) if not rows[0] else series != 0
+        registry.last_cell[changes.columns[0][known]] = cells_of(changes)[known]
         if rows[0]:
             for handle in changes.columns[0][series == 0].tolist():
                 self._reject(f"handle {handle}", "got an unknown handle", received_ns)

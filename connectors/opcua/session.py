@@ -14,37 +14,49 @@ from typing import Any
 from asyncua import ua as asyncua_ua
 from asyncua.client.client import Client
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 from asyncua.ua.uaerrors import (
+    BadCommunicationError,
+    BadConnectionClosed,
     BadMessageNotAvailable,
     BadNoSubscription,
+    BadRequestTimeout,
     BadSubscriptionIdInvalid,
     BadTimeout,
-    BadTooManyOperations,
     BadTooManyPublishRequests,
 )
 
 from connectors.connector import Clock, ConnectorError, SourceUnavailable
 from connectors.opcua.address_space import AddressSpace
-from connectors.opcua.calls import LOST, call, cannot, chunks
+from connectors.opcua.calls import LOST, cannot
 from connectors.opcua.config import OpcUaConfig
 from connectors.opcua.general import decode_general
 from connectors.opcua.notification import Notification, Unusual, decode_publish
 from connectors.opcua.security import Guard
 from connectors.opcua.structures import Structures
+from connectors.opcua.subscriptions import Subscriptions
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
-_FILTER_REFUSED = {
-    ua.StatusCodes.BadMonitoredItemFilterUnsupported,
-    ua.StatusCodes.BadFilterNotAllowed,
-}
-
+_RESUMES_MAX = 3
 _log = logging.getLogger(__name__)
 
 
+class SessionLost(SourceUnavailable):
+    """The server no longer knows our session; a new one is needed."""
+
+
 class SubscriptionLost(SourceUnavailable):
-    """The server no longer knows our subscriptions; a new session is needed."""
+    """The server no longer knows a subscription.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Which ones; empty for all of the session.
+    """
+
+    def __init__(self, text: str, ids: tuple[int, ...] = ()) -> None:
+        super().__init__(text)
+        self.ids = ids
 
 
 class Session:
@@ -64,10 +76,12 @@ class Session:
         self._client.name = self._client.description = "Lighthouse Historian collector"
         self._client.session_timeout = int(config.session_timeout_s * 1000)
         self._client.uaclient.pre_request_hook = None
+        self._resumes = 0  # that the line broke, one after the other
         self._renewal: asyncio.Task[None] | None = None
         self._guard = Guard(config.url, config.security, config.user, clock)
         self.nodes = AddressSpace(self._client, config)
         self.structures = Structures(self.nodes)
+        self.subscriptions = Subscriptions(config, self.nodes, self.send)
 
     async def connect(self) -> None:
         """Open a channel and a new session, and read the namespaces.
@@ -96,7 +110,7 @@ class Session:
         ------
         SourceUnavailable
             If the server cannot be reached.
-        SubscriptionLost
+        SessionLost
             If it was reached and no longer knows the session.
         """
         self._drop_transport()
@@ -105,113 +119,34 @@ class Session:
         except LOST as error:
             self._drop_transport()
             if await self._guard.changed(self._client):
-                raise SubscriptionLost(cannot("resume session", self._config.url, error)) from error
+                raise SessionLost(cannot("resume session", self._config.url, error)) from error
             raise SourceUnavailable(cannot("connect", self._config.url, error)) from error
         try:
             self._client.uaclient.session.rebind_authentication_token()
             await self._guard.activate(self._client)
         except LOST as error:
             self._drop_transport()
-            raise SubscriptionLost(cannot("resume session", self._config.url, error)) from error
+            self._resumes += 1
+            text = cannot("resume session", self._config.url, error)
+            if _broken(error) and self._resumes < _RESUMES_MAX:
+                raise SourceUnavailable(text) from error
+            raise SessionLost(text) from error
+        self._resumes = 0
 
-    async def close(self) -> None:
-        """Close the session and its subscriptions, as far as the server still listens."""
-        await self._stop_renewal()
-        with contextlib.suppress(*LOST):
-            await self._client.close_session()
-            await self._client.close_secure_channel()
-        self._drop_transport()
-
-    async def create_subscription(self) -> int:
-        """Create a subscription as configured; its id."""
-        config = self._config
-        request = ua.CreateSubscriptionRequest()
-        parameters = request.Parameters
-        interval_s = config.publishing_interval_ms / 1000
-        keepalive = max(1, round(config.keepalive_s / interval_s))
-        parameters.RequestedPublishingInterval = config.publishing_interval_ms
-        parameters.RequestedMaxKeepAliveCount = keepalive
-        parameters.RequestedLifetimeCount = max(
-            3 * keepalive, round(config.lifetime_s / interval_s)
-        )
-        parameters.MaxNotificationsPerPublish = config.notifications_per_publish_max
-        parameters.PublishingEnabled = True
-        body = await call(self._config.url, self._send(request))
-        response = struct_from_binary(ua.CreateSubscriptionResponse, body)
-        return int(response.Parameters.SubscriptionId)
-
-    async def monitor(
-        self, subscription: int, items: list[tuple[int, str]]
-    ) -> list[tuple[int, str]]:
-        """Create monitored items, in calls the server can take.
+    async def close(self, *, keep_subscriptions: bool = False) -> None:
+        """Close the session, as far as the server still listens.
 
         Parameters
         ----------
-        subscription : int
-        items : list of (handle, address)
-
-        Returns
-        -------
-        list of (handle, reason)
-            Items that the server refused.
+        keep_subscriptions : bool
+            Leave them to a session that takes them over within their lifetime.
         """
-        refused: list[tuple[int, str]] = []
-        plain: list[tuple[int, str]] = []
-        size = self._config.items_per_call_max
-        start = 0
-        while start < len(items):
-            chunk = items[start : start + size]
-            try:
-                results = await self._create_items(subscription, chunk, filtered=True)
-            except BadTooManyOperations:
-                if size == 1:
-                    raise SourceUnavailable("cannot monitor: got a limit of no items") from None
-                size = max(1, size // 2)
-                continue
-            start += len(chunk)
-            for item, status in zip(chunk, results, strict=True):
-                if status.value in _FILTER_REFUSED:
-                    plain.append(item)
-                elif not status.is_good():
-                    refused.append((item[0], f"got {status.name}"))
-        for chunk in chunks(plain, size):
-            results = await self._create_items(subscription, chunk, filtered=False)
-            refused += [
-                (item[0], f"got {status.name}")
-                for item, status in zip(chunk, results, strict=True)
-                if not status.is_good()
-            ]
-        return refused
-
-    async def _create_items(
-        self, subscription: int, items: list[tuple[int, str]], *, filtered: bool
-    ) -> list[Any]:
-        parameters = ua.CreateMonitoredItemsParameters()
-        parameters.SubscriptionId = subscription
-        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        known = [(handle, self.nodes.node_id(address)) for handle, address in items]
-        for handle, node_id in known:
-            if node_id is None:
-                continue
-            item = ua.MonitoredItemCreateRequest()
-            item.ItemToMonitor.NodeId = node_id
-            item.ItemToMonitor.AttributeId = ua.AttributeIds.Value
-            item.MonitoringMode = ua.MonitoringMode.Reporting
-            item.RequestedParameters.ClientHandle = handle
-            item.RequestedParameters.SamplingInterval = self._config.sampling_interval_ms
-            item.RequestedParameters.QueueSize = self._config.queue_size
-            item.RequestedParameters.DiscardOldest = True
-            if filtered:
-                change = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
-                item.RequestedParameters.Filter = change
-            parameters.ItemsToCreate.append(item)
-        results = []
-        if parameters.ItemsToCreate:
-            session = self._client.uaclient.session
-            results = await call(self._config.url, session.create_monitored_items(parameters))
-        answers = iter(results)
-        absent = ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)
-        return [absent if node_id is None else next(answers).StatusCode for _, node_id in known]
+        await self._stop_renewal()
+        with contextlib.suppress(*LOST):
+            self._client.uaclient.request_disconnect()
+            await self._client.uaclient.close_session(not keep_subscriptions)
+            await self._client.close_secure_channel()
+        self._drop_transport()
 
     async def publish(self, acknowledge: Iterable[tuple[int, int]]) -> Notification | None:
         """Ask for one notification message; acknowledges (subscription, sequence) pairs.
@@ -224,7 +159,7 @@ class Session:
         Raises
         ------
         SubscriptionLost
-            If the server knows no subscription of ours.
+            If the server knows no subscription of the session.
         SourceUnavailable
             If the connection is lost.
         """
@@ -235,7 +170,7 @@ class Session:
         ]
         while True:
             try:
-                body = bytes(await self._send(request, timeout=0))
+                body = bytes(await self.send(request, timeout=0))
                 break
             except BadTimeout:
                 request = ua.PublishRequest()
@@ -256,9 +191,12 @@ class Session:
         request.Parameters.SubscriptionId = subscription
         request.Parameters.RetransmitSequenceNumber = sequence
         try:
-            body = bytes(await self._send(request))
-        except (BadMessageNotAvailable, BadSubscriptionIdInvalid):
+            body = bytes(await self.send(request))
+        except BadMessageNotAvailable:
             return None
+        except (BadSubscriptionIdInvalid, BadNoSubscription) as error:
+            text = cannot("republish", self._config.url, error)
+            raise SubscriptionLost(text, (subscription,)) from error
         except LOST as error:
             raise SourceUnavailable(cannot("republish", self._config.url, error)) from error
         try:
@@ -314,8 +252,15 @@ class Session:
             self._renewal.cancel()
         self._client.disconnect_socket()
 
-    async def _send(self, request: Any, timeout: float | None = None) -> Buffer:  # noqa: ASYNC109
+    async def send(self, request: Any, timeout: float | None = None) -> Buffer:  # noqa: ASYNC109
+        """Body of the answer to a request; asyncua's errors as they are."""
         protocol = self._client.uaclient.protocol
         if protocol is None:
             raise ConnectionError("not connected")
         return await protocol.send_request(request, timeout)
+
+
+def _broken(error: BaseException) -> bool:
+    """Whether the line broke, rather than that the server answered."""
+    silent = (BadTimeout, BadRequestTimeout, BadConnectionClosed, BadCommunicationError)
+    return isinstance(error, (OSError, asyncio.TimeoutError, *silent))

@@ -10,7 +10,7 @@ import asyncua.server.standard_address_space  # noqa: F401 - else imported insid
 from asyncua import ua as asyncua_ua
 from asyncua.server.server import Server
 
-from connectors.connector import Connector, SourceUnavailable
+from connectors.connector import Clock, Connector, SourceUnavailable
 from connectors.sink import Sink
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
@@ -55,7 +55,7 @@ class Plant:
         self, name: str, value: object, type_: Any, step_s: float = 0.0, status: int = 0
     ) -> None:
         """Write a value, ``step_s`` after START."""
-        moment = (START + timedelta(seconds=step_s)).replace(tzinfo=None)
+        moment = START + timedelta(seconds=step_s)
         data = ua.DataValue(ua.Variant(value, type_), ua.StatusCode(status), moment)
         await self.server.write_attribute_value(self.nodes[name].nodeid, data)
 
@@ -85,6 +85,26 @@ async def running(connector: Connector, sink: Sink) -> "AsyncIterator[asyncio.Ta
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, SourceUnavailable):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def collecting(connector: Connector, sink: Sink, clock: Clock) -> "AsyncIterator[None]":
+    """Run a connector within a block, again whenever its source fails."""
+
+    async def run() -> None:
+        while True:
+            with contextlib.suppress(SourceUnavailable):
+                await connector.run(sink)
+            await clock.sleep(0.02)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
             await task
 
 

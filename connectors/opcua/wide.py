@@ -140,17 +140,7 @@ class WideRows:
             time_ns = _time(source, server, received_ns)
             for name, known in self._known[int(handle[row])].items():
                 self._rows.sample(known, name, time_ns, int(status[row]), None)
-        rest = ~mine
-        columns = (
-            handle[rest],
-            type_[rest],
-            changes.columns[2][rest],
-            status[rest],
-            source_ns[rest],
-            server_ns[rest],
-            present[rest],
-        )
-        return Changes(columns, changes.objects)
+        return changes.part(~mine)
 
     def take(self) -> tuple[tuple[SampleBatch | EventBatch, ...], list[Reject]]:
         """Batches and rejects since the last time."""

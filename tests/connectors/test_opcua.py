@@ -175,7 +175,7 @@ def test_absent_and_vanished_nodes_are_named_and_neighbours_go_on():
         ({"nodes": ["i=1"], "securty": "none"}, "securty"),
         ({"nodes": ["i=1"], "security": "yes"}, "security"),
         ({}, "nodes"),
-        ({"nodes": ["i=1"], "queue_size": 0}, "queue_size"),
+        ({"nodes": ["i=1"], "queue_size": -1}, "queue_size"),
         ({"nodes": ["i=1"], "url": "http://x"}, "url"),
         ({"nodes": ["i=1"], "security": {"pki_path": "pki"}}, "pki_path"),
         ({"nodes": ["i=1"], "security": {"pki_path": "/p", "policy": "None"}}, "policy"),

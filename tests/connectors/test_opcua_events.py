@@ -12,7 +12,7 @@ from connectors.opcua.alarms import _filter
 from connectors.opcua.connector import OpcUaConnector
 from connectors.opcua.event_rules import EventRule
 from connectors.opcua.events import ALARM, SOURCE_EVENT
-from connectors.opcua.testing import URI, Cable, Plant, quick_settings, running
+from connectors.opcua.testing import URI, Cable, Plant, collecting, quick_settings, running
 from connectors.testing import RecordingSink
 from historian.clock import SystemClock
 from historian.events import EVENT_KINDS
@@ -194,7 +194,7 @@ def test_conditions_are_asked_for_after_every_connection_and_stored_once():
                 await press.alarm(b"\x01")
                 await asyncio.wait_for(sink.wait_for_rows(1), 20)
             press.retained = [press.alarms.event]  # the same EventId again
-            async with running(connector, sink):
+            async with collecting(connector, sink, SystemClock()):
                 await asyncio.wait_for(press.refreshed.acquire(), 20)
                 await press.tell(b"\x02", "later")
                 await asyncio.wait_for(sink.wait_for_rows(2), 20)
@@ -206,7 +206,7 @@ def test_conditions_are_asked_for_after_every_connection_and_stored_once():
     sink, press = asyncio.run(play())
 
     assert 1 == len(sink.events("alarm"))
-    assert 2 == len(press.refreshes)
+    assert len(press.refreshes) >= 2
     assert ["later"] == [event["message"] for event in sink.events("source_event")]
 
 

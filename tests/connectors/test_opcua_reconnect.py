@@ -1,15 +1,17 @@
 """opcua/: lost lines and restarted servers; nothing the server still offers is lost."""
 
 import asyncio
-import contextlib
+import functools
 
 import pytest
 from asyncua import ua
 
 from connectors.connector import SourceUnavailable
 from connectors.opcua.connector import OpcUaConnector
+from connectors.opcua.delivery import behind, following
 from connectors.opcua.notification import Change, Notification, changes_of
-from connectors.opcua.testing import Cable, Plant, quick_settings, running
+from connectors.opcua.subscriptions import Subscription
+from connectors.opcua.testing import Cable, Plant, collecting, quick_settings, running
 from connectors.sink import Link
 from connectors.testing import RecordingSink
 from historian.clock import SystemClock
@@ -40,6 +42,7 @@ def test_after_a_restart_of_the_server_everything_is_subscribed_again():
                 await asyncio.wait_for(sink.wait_for_rows(4), 30)
                 await second.write("x", 11.0, ua.VariantType.Double, 1)
                 await asyncio.wait_for(sink.wait_for_rows(5), 30)
+                await asyncio.wait_for(sink.wait_for_gaps(1), 30)
         finally:
             await second.stop()
         return sink, connector
@@ -65,15 +68,7 @@ def test_a_cut_connection_loses_nothing_the_server_holds():
         sink = RecordingSink()
         more = {"nodes": [plant.address("x")], "publishing_interval_ms": 5.0}
         connector = OpcUaConnector("line", quick_settings(port, **more), SystemClock())
-
-        async def keep_running():
-            while True:
-                with contextlib.suppress(SourceUnavailable):
-                    await connector.run(sink)
-                await asyncio.sleep(0.02)
-
-        task = asyncio.create_task(keep_running())
-        try:
+        async with collecting(connector, sink, SystemClock()):
             await asyncio.wait_for(sink.wait_for_rows(1), 30)
             for n, value in enumerate(values):
                 await plant.write("x", value, ua.VariantType.Double, n)
@@ -81,12 +76,8 @@ def test_a_cut_connection_loses_nothing_the_server_holds():
                 if n % 100 == 50:
                     cable.cut()
             await asyncio.wait_for(sink.wait_for_rows(1 + len(values)), 30)
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            cable.close()
-            await plant.stop()
+        cable.close()
+        await plant.stop()
         return sink, connector
 
     sink, connector = asyncio.run(play())
@@ -100,17 +91,24 @@ def test_a_message_that_never_came_is_fetched_or_named():
     """A hole in the sequence numbers: Republish first, and what the server has no more is a gap."""
     sink = RecordingSink()
     connector = OpcUaConnector("line", quick_settings(4840, nodes=["i=1"]), SystemClock())
-    connector._registry.add("x")
-    connector._subscriptions = {5: 1}
+    item = connector._registry.add("x")
+    item.live, item.subscription = True, 5
+    connector._monitoring.table[5] = Subscription(5, 1.0, 10.0)
     acknowledged = []
 
     def message(sequence):
         change = Change(0, ValueType.INT64, sequence, 0, sequence, None)
         return Notification(
-            5, sequence, data=True, changes=changes_of([change]), published_ns=3_600 * 10**9
+            5, sequence, data=True, changes=changes_of([change]), published_ns=sequence * 10**9
         )
 
+    class Nodes:
+        async def read(self, addresses, _attribute):
+            return [1] * len(addresses)  # readable, and has no history
+
     class Server:
+        nodes = Nodes()
+
         async def republish(self, _subscription, sequence):
             return message(sequence) if sequence != 3 else None
 
@@ -119,13 +117,33 @@ def test_a_message_that_never_came_is_fetched_or_named():
             acknowledged.append(key)
 
     came = [message(n) for n in (1, 4, 4)] + [
-        Notification(5, 7, data=False, changes=changes_of([]))
+        Notification(5, 7, data=False, changes=changes_of([]), published_ns=9 * 10**9)
     ]
-    asyncio.run(connector._deliver(sink, Server(), Acknowledgements(), came))
+
+    async def play():
+        delivery = connector._delivery
+        await delivery.take(sink, Server(), Acknowledgements(), came)
+        mending = asyncio.create_task(
+            connector._recovery.run(Server(), functools.partial(delivery.put, sink))
+        )
+        await asyncio.wait_for(sink.wait_for_gaps(1), 30)
+        mending.cancel()
+
+    asyncio.run(play())
 
     assert [1, 2, 4, 5, 6] == [value for _, _, _, value in sink.rows()]
+    assert [(10**9, 4 * 10**9, "")] == [(g.start_ns, g.end_ns, g.address) for g in sink.gaps]
     assert connector.status.gaps == 1
-    assert "1 of 2 lost" in sink.rejects[0].reason
     assert [(5, n) for n in (1, 2, 4, 4, 5, 6)] == acknowledged
     now_ns = SystemClock().now_ns()  # the server says it is one o'clock in 1970
-    assert abs(connector.status.extra["clock_offset_ns"] + now_ns - 3_600 * 10**9) < 60 * 10**9
+    assert abs(connector.status.extra["clock_offset_ns"] + now_ns - 9 * 10**9) < 60 * 10**9
+
+
+def test_sequence_numbers_begin_again_at_one():
+    """OPC 10000-4, 7.8: after the largest comes 1, and what is older than a day is not newer."""
+    last = (1 << 32) - 1
+    assert following(last) == 1
+    assert following(last - 1, 3) == 2
+    assert behind(last, 2) == 2
+    assert behind(2, last) == -2
+    assert behind(7, 7) == 0

@@ -1,0 +1,221 @@
+"""What a server's own archive has of a time that we missed.
+
+References
+----------
+OPC 10000-4, 5.11.3 (HistoryRead); OPC 10000-11, 6.5.3 (ReadRawModifiedDetails).
+"""
+
+import struct
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from asyncua import ua as asyncua_ua
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+from connectors.connector import SourceUnavailable
+from connectors.opcua.calls import Pieces
+from connectors.opcua.items import NEVER
+from connectors.opcua.notification import Change, Notification, Wide, changes_of
+from connectors.opcua.session import Session
+from connectors.opcua.structures import Structures
+from connectors.opcua.variants import Bytes, Leaf, Packed, Value, built_in, data_value, extension
+
+ua: Any = asyncua_ua  # half of its names are not exported for type checkers
+
+_ANSWER, _DATA = "i=667", "i=658"
+_DIAGNOSTICS = 25
+_U32 = struct.Struct("<I")
+_NODES_MAX, _VALUES_MAX = 100, 1_000  # of one call, and of one node in it: some MB an answer
+_TRIES_MAX = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FULL = {ua.StatusCodes.BadNoContinuationPoints, ua.StatusCodes.BadContinuationPointInvalid}
+_BAD = 0x8000_0000
+
+
+@dataclass(slots=True)
+class Span:
+    """What is wanted of an item's history: values with ``after_ns`` < time < ``until_ns``.
+
+    Attributes
+    ----------
+    refusal : str
+        Why the server has none; empty where it answered.
+    reached : bool
+        Whether the archive has a value at ``until_ns`` or later: it is complete up to there.
+    count : int
+        Values found.
+    """
+
+    handle: int
+    address: str
+    after_ns: int
+    until_ns: int
+    refusal: str = ""
+    reached: bool = False
+    count: int = 0
+    point: bytes | None = None
+    tries: int = 0
+    _read_ns: int = NEVER
+
+    def took(self, time_ns: int) -> None:
+        """Note a value that was read."""
+        self.count += 1
+        self._read_ns = max(self._read_ns, time_ns)
+
+    def again(self) -> bool:
+        """Begin once more behind the last value read; False when that was tried often enough."""
+        self.point, self.tries = None, self.tries + 1
+        self.after_ns = max(self.after_ns, self._read_ns - 1)  # others may have the same time
+        if self.tries > _TRIES_MAX:
+            self.refusal = "the server loses its place in the archive"
+        return not self.refusal
+
+
+class History:
+    """Reads the archive of one session's server.
+
+    Parameters
+    ----------
+    session : Session
+    url : str
+    """
+
+    def __init__(self, session: Session, url: str) -> None:
+        self._session = session
+        self._calls = Pieces(url, _NODES_MAX)
+        self._calls.limit(session.nodes.limits.nodes_per_history_read)
+
+    async def read(self, spans: Sequence[Span]) -> AsyncIterator[Notification]:
+        """Read spans, in order of their beginning; each says afterwards what became of it.
+
+        Yields
+        ------
+        Notification
+            Values of one answer, as if a subscription had brought them.
+
+        Raises
+        ------
+        SourceUnavailable
+            If the line is lost.
+        """
+        waiting = sorted(spans, key=lambda span: span.after_ns)
+        while waiting:
+            chunk, waiting = waiting[: self._calls.size], waiting[self._calls.size :]
+            broken: list[Span] = []
+            while chunk:
+                found: list[Notification] = []
+                statuses = await self._calls.run(chunk, partial(self._call, found))
+                for notification in found:
+                    yield notification
+                broken += [s for s, status in zip(chunk, statuses, strict=True) if status in _FULL]
+                chunk = [span for span in chunk if span.point is not None]
+            if broken:  # the server cannot keep its place in so many archives at a time
+                self._calls.size = max(1, self._calls.size // 2)
+                waiting = [span for span in broken if span.again()] + waiting
+
+    async def _call(self, found: list[Notification], spans: Sequence[Span]) -> list[int]:
+        """One call; the status of each span."""
+        details = ua.ReadRawModifiedDetails()
+        details.IsReadModified = False
+        details.StartTime = _moment(min(span.after_ns for span in spans))
+        details.EndTime = _moment(max(span.until_ns for span in spans) + 1_999)
+        details.NumValuesPerNode = _VALUES_MAX
+        details.ReturnBounds = False
+        request = ua.HistoryReadRequest()
+        request.Parameters.HistoryReadDetails = details
+        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        request.Parameters.ReleaseContinuationPoints = False
+        for span in spans:
+            node = ua.HistoryReadValueId()
+            node.NodeId = self._session.nodes.node_id(span.address) or ua.NodeId()
+            node.ContinuationPoint = span.point
+            request.Parameters.NodesToRead.append(node)
+        try:
+            body = bytes(await self._session.send(request))
+        except UaStatusCodeError as error:
+            if isinstance(error, self._calls.MENDABLE):
+                raise
+            for span in spans:
+                span.refusal, span.point = f"got {type(error).__name__}", None
+            return [0] * len(spans)
+        try:
+            return self._take(body, spans, found)
+        except ValueError as error:
+            raise SourceUnavailable(f"cannot read history: {error}") from error
+
+    def _take(self, body: bytes, spans: Sequence[Span], found: list[Notification]) -> list[int]:
+        data = Bytes(body)
+        kind = data.node_id()
+        if kind != _ANSWER:
+            raise ValueError(f"got message {kind}, want an answer to HistoryRead")
+        data.take(8 + 4 + 4)
+        built_in(data, _DIAGNOSTICS)
+        for _ in range(data.count()):
+            data.text()
+        extension(data)
+        reading = _Reading(self._session.structures)
+        statuses = []
+        for span in spans[: data.count()]:
+            status = data.one(_U32)
+            span.point = data.blob() or None
+            packed = extension(data)
+            statuses.append(status)
+            if status & _BAD:
+                span.point = None
+                if status not in _FULL:
+                    span.refusal = f"got {ua.StatusCode(status).name}"
+            elif isinstance(packed, Packed) and packed.type == _DATA and packed.body is not None:
+                values = Bytes(packed.body)
+                reading.take(span, [data_value(values) for _ in range(values.count())])
+        found.append(reading.notification())
+        return statuses
+
+
+class _Reading:
+    """Values of an answer."""
+
+    def __init__(self, structures: Structures) -> None:
+        self._structures = structures
+        self._changes: list[Change] = []
+        self._problems: list[Change] = []
+        self._wide: list[Wide] = []
+
+    def take(self, span: Span, values: list[Value]) -> None:
+        for value in values:
+            time_ns = value.server_ns if value.source_ns is None else value.source_ns
+            if time_ns is None or time_ns <= span.after_ns:
+                continue
+            if time_ns >= span.until_ns:
+                span.reached = True
+                continue
+            span.took(time_ns)
+            self._change(span.handle, value)
+
+    def _change(self, handle: int, value: Value) -> None:
+        times = value.source_ns, value.server_ns
+        try:
+            tree = self._structures.unpack(value.tree)
+        except ValueError as error:
+            self._problems.append(
+                Change(handle, None, None, value.status, *times, problem=str(error))
+            )
+            return
+        if isinstance(tree, Leaf):
+            self._changes.append(Change(handle, tree.type, tree.value, value.status, *times))
+        else:
+            self._wide.append(Wide(handle, tree, value.status, *times))
+
+    def notification(self) -> Notification:
+        changes = changes_of(self._changes)
+        return Notification(
+            0, 0, data=True, changes=changes, problems=self._problems, wide=self._wide
+        )
+
+
+def _moment(time_ns: int) -> datetime:
+    """Time as asyncua encodes it, to the microsecond below."""
+    moment = _EPOCH + timedelta(microseconds=time_ns // 1_000)
+    return moment.replace(tzinfo=None)
