@@ -106,10 +106,11 @@ class Delivery:
                 subscription.expected = following(message.sequence)
             elif message.data:
                 taken.append((message.subscription, message.sequence))  # seen before
+            told_ns = received_ns  # where the server does not say when
             if message.published_ns is not None:
-                subscription.published_ns = max(subscription.published_ns, message.published_ns)
-                offset_ns = float(message.published_ns - received_ns)
-                self._status.extra["clock_offset_ns"] = offset_ns
+                told_ns = message.published_ns
+                self._status.extra["clock_offset_ns"] = float(told_ns - received_ns)
+            subscription.published_ns = max(subscription.published_ns, told_ns)
         if await self._events.settle(session, received_ns) or self._rows.gone:
             self.changed, self._rows.gone = True, False
         await self._put_rows(sink)
@@ -124,12 +125,12 @@ class Delivery:
             known = sorted(subscription.available, key=lambda n: behind(subscription.expected, n))
             if subscription.expected != UNKNOWN:
                 known = [n for n in known if behind(subscription.expected, n) >= 0]
-            probing = not subscription.available
-            subscription.available = []
-            start = subscription.expected
+            probing = not subscription.available and not subscription.fresh
+            subscription.available, subscription.fresh = [], False
+            start, count = subscription.expected, 1
             while known or (probing and start != UNKNOWN):
-                numbers = known[:_AT_ONCE] or [following(start, n) for n in range(_AT_ONCE)]
-                known, start = known[_AT_ONCE:], following(start, _AT_ONCE)
+                numbers = known[:_AT_ONCE] or [following(start, n) for n in range(count)]
+                known, start, count = known[_AT_ONCE:], following(start, count), _AT_ONCE
                 found = await self._republish(session, subscription.id, numbers)
                 there = [message for message in found if message is not None]
                 if there:

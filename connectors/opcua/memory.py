@@ -142,6 +142,7 @@ class Memory:
                 float(keepalive_s),
                 float(lifetime_s),
                 expected=int(expected),
+                fresh=False,
                 published_ns=int(published_ns),
             )
         items = note["items"]

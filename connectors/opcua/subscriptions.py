@@ -44,6 +44,8 @@ class Subscription:
         Number of its next message, ``UNKNOWN`` after another process has read it.
     available : list of int
         Messages that the server can send again, as it said when the subscription was taken over.
+    fresh : bool
+        Nobody has listened to it yet, so no message of it can be missed.
     published_ns : int
         The server's time of its last message; up to it everything has come.
     """
@@ -53,6 +55,7 @@ class Subscription:
     lifetime_s: float
     expected: int = 1
     available: list[int] = field(default_factory=list)
+    fresh: bool = True
     published_ns: int = 0
 
 

@@ -109,7 +109,7 @@ async def collecting(connector: Connector, sink: Sink, clock: Clock) -> "AsyncIt
 
 
 class Cable:
-    """A TCP forwarder that can be cut.
+    """A TCP forwarder that can be cut, taken away, or turned into a black hole.
 
     Parameters
     ----------
@@ -118,40 +118,62 @@ class Cable:
     """
 
     def __init__(self, port: int, target: int) -> None:
-        self._port = port
+        self.port = port
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
+        self._pipes: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._through = asyncio.Event()
+        self._through.set()
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     def cut(self) -> None:
         """Break every connection; new ones are possible at once."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers = []
+        for pipe in self._pipes:
+            pipe.cancel()
 
     def close(self) -> None:
-        """Cut and stop listening."""
+        """Cut and stop listening; ``start`` mends it."""
         if self._server is not None:
             self._server.close()
         self.cut()
 
+    def swallow(self) -> None:
+        """Keep connections and take new ones, and let nothing through."""
+        self._through.clear()
+
+    def mend(self) -> None:
+        """Let new connections through; what was swallowed stays lost, and so do its connections."""
+        self.cut()
+        self._through.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        await self._through.wait()
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.close()
             return
-        self._writers += [writer, far_writer]
-        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+        self._writers.append(far_writer)
+        pipes = [
+            asyncio.create_task(self._pipe(reader, far_writer)),
+            asyncio.create_task(self._pipe(far_reader, writer)),
+        ]
+        self._pipes.update(pipes)
+        await asyncio.gather(*pipes, return_exceptions=True)
+        self._pipes.difference_update(pipes)
 
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                await self._through.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()

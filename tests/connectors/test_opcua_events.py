@@ -186,7 +186,7 @@ def test_conditions_are_asked_for_after_every_connection_and_stored_once():
         cable = Cable(free_port(), press.plant.port)
         await cable.start()
         sink = RecordingSink()
-        settings = quick_settings(cable._port, events=[{}])
+        settings = quick_settings(cable.port, events=[{}])
         connector = OpcUaConnector("line", settings, SystemClock())
         try:
             async with running(connector, sink):
@@ -219,7 +219,7 @@ def test_a_cut_line_asks_for_conditions_again_when_its_session_is_resumed():
         cable = Cable(free_port(), press.plant.port)
         await cable.start()
         sink = RecordingSink()
-        settings = quick_settings(cable._port, events=[{}])
+        settings = quick_settings(cable.port, events=[{}])
         connector = OpcUaConnector("line", settings, SystemClock())
         try:
             task = asyncio.create_task(connector.run(sink))

@@ -93,7 +93,7 @@ def test_a_message_that_never_came_is_fetched_or_named():
     connector = OpcUaConnector("line", quick_settings(4840, nodes=["i=1"]), SystemClock())
     item = connector._registry.add("x")
     item.live, item.subscription = True, 5
-    connector._monitoring.table[5] = Subscription(5, 1.0, 10.0)
+    connector._monitoring.table[5] = Subscription(5, 1.0, 10.0, fresh=False)
     acknowledged = []
 
     def message(sequence):
