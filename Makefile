@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := historian storage_engine connectors query api
 NATIVE := $(shell find $(PACKAGES) -name '*.pyx' -o -name '*.pxd' -o -name '*.h' 2>/dev/null)
+# Test files share nothing but the machine.
+WORKERS ?= 2
 export HISTORIAN_DATA ?= $(abspath ../shared/data)
 
 .PHONY: run test test-all check lint types bench wheel debug golden clean system
@@ -13,7 +15,7 @@ run: $(VENV)/.built
 	$(BIN)/historian serve --config historian/demo.toml
 
 test: $(VENV)/.tested-with system
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-all: $(VENV)/.tested-with system
 	$(BIN)/python -m pytest --timeout 3600

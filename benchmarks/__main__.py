@@ -3,7 +3,7 @@
 import argparse
 
 from benchmarks import harness, table
-from benchmarks.connectors import bench_opcua
+from benchmarks.connectors import bench_opcua, bench_opcua_plant
 from benchmarks.rivals import host
 from benchmarks.system import (
     bench_ack,
@@ -38,6 +38,7 @@ BENCHES = {
     "late": bench_late_data.run,
     "transfer": bench_transfer.run,
     "opcua": bench_opcua.run,
+    "opcua_plant": bench_opcua_plant.run,
 }
 
 

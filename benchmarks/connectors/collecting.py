@@ -6,7 +6,7 @@ import multiprocessing
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from asyncua.client.client import Client
 
 from benchmarks.connectors import publishes, replay_server
+from benchmarks.connectors.replay_server import Manner
 from historian.clock import SystemClock
 from historian.collector.host import Collector
 from historian.collector.testing import TOKEN
@@ -24,12 +25,11 @@ ROWS = 1_000
 
 
 @contextlib.contextmanager
-def replayed(items: int, cycles: int, core: int) -> Iterator[tuple[Connection, int, str]]:
+def replayed(manner: Manner, core: int) -> Iterator[tuple[Connection, int, str]]:
     """Pipe, port and far side's address of a source in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
     conn, far = spawn.Pipe()
-    arguments = far, items, cycles, ROWS, core
-    process = spawn.Process(target=replay_server.serve, args=arguments, daemon=True)
+    process = spawn.Process(target=replay_server.serve, args=(far, manner, core), daemon=True)
     process.start()
     try:
         port, url = conn.recv()
@@ -51,7 +51,7 @@ def ours(items: int, cycles: int, core: int, **more: int) -> float:
     """Values per CPU-second of the whole collector, all threads; ``more`` is configuration."""
     home = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        with replayed(items, cycles, core) as (conn, port, url):
+        with replayed(Manner(items, cycles, ROWS), core) as (conn, port, url):
             (home / "token").write_text(TOKEN)
             settings = {
                 "url": f"opc.tcp://127.0.0.1:{port}",
@@ -107,18 +107,21 @@ class _Handler:
 
 def stock(items: int, cycles: int, core: int) -> float:
     """Values per CPU-second of the library's subscription, kept in a list."""
-    with replayed(items, cycles, core) as (conn, port, _):
-        seconds, values = asyncio.run(
-            _subscribe(f"opc.tcp://127.0.0.1:{port}", items, cycles, conn)
-        )
-    wanted = np.sort(publishes.values(items, cycles).value)
-    assert np.array_equal(wanted, np.sort(values)), "asyncua's answer differs"
-    return items * cycles / seconds
+    with replayed(Manner(items, cycles, ROWS), core) as (conn, port, _):
+        url = f"opc.tcp://127.0.0.1:{port}"
+        return items * cycles / asyncio.run(
+            subscribed_s(url, items, cycles, conn, time.process_time)
+        )  # fmt: skip
 
 
-async def _subscribe(
-    url: str, items: int, cycles: int, conn: Connection
-) -> tuple[float, list[float]]:
+async def subscribed_s(
+    url: str,
+    items: int,
+    cycles: int,
+    conn: Connection,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Seconds of the library's subscription for a recording, by a clock; its values are right."""
     # Else its look at the server's state, once a second, gives the session up while it is busy.
     client = Client(url, timeout=60, watchdog_intervall=600)
     await client.connect()
@@ -127,10 +130,12 @@ async def _subscribe(
     nodes = [client.get_node(f"ns=2;s=tag{k}") for k in range(items)]
     await subscription.subscribe_data_change(nodes)
     await told(conn, "monitored")
-    start = time.process_time()
+    start = clock()
     conn.send("begin")
     await handler.done.wait()
-    seconds = time.process_time() - start
+    seconds = clock() - start
     await told(conn, "acknowledged")
     await client.disconnect()
-    return seconds, handler.values
+    wanted = np.sort(publishes.values(items, cycles).value)
+    assert np.array_equal(wanted, np.sort(handler.values)), "asyncua's answer differs"
+    return seconds

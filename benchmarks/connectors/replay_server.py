@@ -5,6 +5,8 @@ Publish requests are bytes made beforehand.
 """
 
 import asyncio
+import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -12,7 +14,12 @@ import numpy as np
 from asyncua import ua as asyncua_ua
 from asyncua.common.connection import SecureConnection, TransportLimits
 from asyncua.common.utils import Buffer
-from asyncua.crypto.security_policies import SecurityPolicyNone
+from asyncua.crypto.security_policies import (
+    SecurityPolicyBasic256Sha256,
+    SecurityPolicyFactory,
+    SecurityPolicyNone,
+    sign_asymmetric,
+)
 from asyncua.ua.ua_binary import (
     header_from_binary,
     nodeid_from_binary,
@@ -20,6 +27,8 @@ from asyncua.ua.ua_binary import (
     struct_to_binary,
     uatcp_to_binary,
 )
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_der_x509_certificate
 
 from benchmarks import harness
 from benchmarks.connectors import publishes
@@ -29,7 +38,31 @@ ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
 NAMESPACE = "urn:bench"
 _KEEPALIVE_S = 0.02
-_NONE = "http://opcfoundation.org/UA/SecurityPolicy#None"
+_SECURE = ua.MessageSecurityMode.SignAndEncrypt
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a recording is played.
+
+    Attributes
+    ----------
+    items, cycles : int
+        The recording.
+    rows : int
+        Most rows of a message.
+    pace_s : float
+        Time of a cycle; 0 as fast as asked.
+    certificate, key : bytes
+        With them (DER, PEM) the channel is signed and encrypted, Basic256Sha256.
+    """
+
+    items: int
+    cycles: int
+    rows: int
+    pace_s: float = 0.0
+    certificate: bytes = b""
+    key: bytes = b""
 
 
 def _name(request: Any) -> int:
@@ -53,15 +86,15 @@ class Player:
         Tells when all items are monitored and when all is acknowledged; is told when to begin.
     found : Values
         The recording.
-    items, rows : int
-        Items of a cycle; most rows of a message.
+    manner : Manner
     """
 
-    def __init__(self, conn: Connection, found: publishes.Values, items: int, rows: int) -> None:
+    def __init__(self, conn: Connection, found: publishes.Values, manner: Manner) -> None:
         self._conn = conn
         self._found = found
-        self._items = items
-        self._rows = rows
+        self._manner = manner
+        self._items = manner.items
+        self._rows = manner.rows
         self._handles: list[tuple[int, int]] = []  # (subscription, client handle)
         self._subscriptions = 0
         self._requests: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
@@ -72,6 +105,7 @@ class Player:
             _name(ua.CreateMonitoredItemsRequest): self._monitor,
             _name(ua.ReadRequest): self._read,
             _name(ua.BrowseRequest): _browse,
+            _name(ua.GetEndpointsRequest): self._endpoints,
             _name(ua.ActivateSessionRequest): lambda _: ua.ActivateSessionResponse(),
             _name(ua.CloseSessionRequest): lambda _: ua.CloseSessionResponse(),
             _name(ua.DeleteSubscriptionsRequest): lambda _: ua.DeleteSubscriptionsResponse(),
@@ -83,6 +117,7 @@ class Player:
         """Serve one connection; it ends with its client."""
         limits = TransportLimits()
         channel = SecureConnection(SecurityPolicyNone(), limits)
+        channel.set_policy_factories(self._policies())
         playing = asyncio.create_task(self._play(channel, writer))
         try:
             while True:
@@ -133,19 +168,53 @@ class Player:
     def _create_session(self, body: Any) -> Any:
         wanted = struct_from_binary(ua.CreateSessionParameters, body)
         response = ua.CreateSessionResponse()
+        key = self._key()
+        if key is not None:
+            data = (wanted.ClientCertificate or b"") + (wanted.ClientNonce or b"")
+            policy = SecurityPolicyBasic256Sha256.URI
+            signature, algorithm = sign_asymmetric(key, data, policy)
+            response.Parameters.ServerSignature.Signature = signature
+            response.Parameters.ServerSignature.Algorithm = algorithm
+            response.Parameters.ServerCertificate = self._manner.certificate
         found = response.Parameters
         found.SessionId, found.AuthenticationToken = ua.NodeId(1, 1), ua.NodeId(2, 1)
         found.RevisedSessionTimeout = wanted.RequestedSessionTimeout
         found.ServerNonce = bytes(32)
-        token = ua.UserTokenPolicy(PolicyId="anonymous", TokenType=ua.UserTokenType.Anonymous)
-        found.ServerEndpoints = [
-            ua.EndpointDescription(
-                EndpointUrl=wanted.EndpointUrl,
-                SecurityMode=ua.MessageSecurityMode.None_,
-                SecurityPolicyUri=_NONE,
-                UserIdentityTokens=[token],
-            )
+        found.ServerEndpoints = [self._endpoint(wanted.EndpointUrl)]
+        return response
+
+    def _key(self) -> Any:
+        key = self._manner.key
+        return load_pem_private_key(key, None) if key else None
+
+    def _policies(self) -> list[Any]:
+        plain = SecurityPolicyFactory(SecurityPolicyNone, ua.MessageSecurityMode.None_)
+        if not self._manner.key:
+            return [plain]
+        own = load_der_x509_certificate(self._manner.certificate)
+        return [
+            plain,
+            SecurityPolicyFactory(SecurityPolicyBasic256Sha256, _SECURE, own, self._key()),
         ]
+
+    def _endpoint(self, url: str) -> Any:
+        secure = bool(self._manner.key)
+        token = ua.UserTokenPolicy(PolicyId="anonymous", TokenType=ua.UserTokenType.Anonymous)
+        policy: Any = SecurityPolicyBasic256Sha256 if secure else SecurityPolicyNone
+        found = ua.EndpointDescription(
+            EndpointUrl=url,
+            SecurityMode=_SECURE if secure else ua.MessageSecurityMode.None_,
+            SecurityPolicyUri=policy.URI,
+            UserIdentityTokens=[token],
+            ServerCertificate=self._manner.certificate or None,
+        )
+        found.Server.ApplicationUri = NAMESPACE
+        return found
+
+    def _endpoints(self, body: Any) -> Any:
+        wanted = struct_from_binary(ua.GetEndpointsParameters, body)
+        response = ua.GetEndpointsResponse()
+        response.Endpoints = [self._endpoint(wanted.EndpointUrl)]
         return response
 
     def _create_subscription(self, body: Any) -> Any:
@@ -210,7 +279,11 @@ class Player:
         await self.begin.wait()
         messages = self._messages()
         sequence = dict.fromkeys(range(1, self._subscriptions + 1), 0)
-        for subscription, part in messages:
+        start_s, each = time.monotonic(), len(messages) // self._manner.cycles
+        for place, (subscription, part) in enumerate(messages):
+            ahead_s = start_s + place // each * self._manner.pace_s - time.monotonic()
+            if self._manner.pace_s and ahead_s > 0:
+                await asyncio.sleep(ahead_s)
             sequence[subscription] += 1
             await self._publish(channel, writer, subscription, sequence[subscription], part)
         while True:  # what is durable is acknowledged with the next request
@@ -256,14 +329,14 @@ class Player:
         )
 
 
-def serve(conn: Connection, items: int, cycles: int, rows: int, core: int) -> None:
+def serve(conn: Connection, manner: Manner, core: int) -> None:
     """Be the server's process: ports first, then as told by ``begin``, ``stored`` and ``stop``."""
     harness.pin({core})
-    asyncio.run(_serve(conn, items, cycles, rows))
+    asyncio.run(_serve(conn, manner))
 
 
-async def _serve(conn: Connection, items: int, cycles: int, rows: int) -> None:
-    player = Player(conn, publishes.values(items, cycles), items, rows)
+async def _serve(conn: Connection, manner: Manner) -> None:
+    player = Player(conn, publishes.values(manner.items, manner.cycles), manner)
     server = await asyncio.start_server(player.serve, "127.0.0.1", 0)
     async with player.far.serving():
         conn.send((server.sockets[0].getsockname()[1], player.far.url))

@@ -49,7 +49,7 @@ def main() -> None:
         wheel = build(room / "dist")
         venv.create(room / "env", with_pip=True)
         python = str(room / "env/bin/python")
-        tools = ["pytest", "pytest-timeout", "hypothesis", "pyarrow", "playwright"]
+        tools = ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "pyarrow", "playwright"]
         quiet = ["-q", "--disable-pip-version-check"]
         run(python, "-m", "pip", "install", *quiet, str(wheel), *tools, cwd=room)
         shutil.copytree(
@@ -60,7 +60,19 @@ def main() -> None:
         data = os.environ.get("HISTORIAN_DATA", str(ROOT.parent / "shared/data"))
         run(str(room / "env/bin/historian"), "version", cwd=room)
         tests = [f"tests/{floor}" for floor in ("storage_engine", "query", "api")]
-        command = [python, "-m", "pytest", "-q", "-m", "not slow", *tests]
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            "not slow",
+            "-n",
+            "2",
+            "--dist",
+            "loadfile",
+            *tests,
+        ]
         run(*command, cwd=room, HISTORIAN_DATA=data)
 
 
