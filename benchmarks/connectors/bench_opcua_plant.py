@@ -50,7 +50,7 @@ def _conditions(data: str, cores: str, **more: str) -> dict[str, str]:
 
 def sustained(small: bool, cores: tuple[int, int]) -> list[harness.Figure]:
     """100,000 values a second, in clear and encrypted: CPU of the collector."""
-    items, cycles = (500, 10) if small else (10_000, 200)
+    items, cycles = (500, 10) if small else (10_000, 100)
     manner = Manner(items, cycles, _ROWS, _PACE_S)
     costs: dict[str, list[plant.Cost]] = {"plain": [], "secure": []}
 
@@ -88,7 +88,7 @@ def sustained(small: bool, cores: tuple[int, int]) -> list[harness.Figure]:
 
 def full_speed(small: bool, cores: tuple[int, int]) -> harness.Figure:
     """As fast as the collector takes it, in clear and encrypted."""
-    items, cycles = (500, 10) if small else (10_000, 200)
+    items, cycles = (500, 10) if small else (10_000, 100)
     manner = Manner(items, cycles, _ROWS)
 
     def rate(secure: bool) -> float:

@@ -29,6 +29,7 @@ from connectors.opcua.session import Session, SessionLost, SubscriptionLost
 from connectors.sink import Link, Reject, Sink, SourceState
 
 _STALE_KEEPALIVES = 3.0
+_REQUESTS_MAX = 8
 _TOLD_MAX = 8
 
 
@@ -203,8 +204,17 @@ class OpcUaConnector:
 
     async def _serve(self, sink: Sink, session: Session) -> None:
         config, delivery = self._config, self._delivery
-        requests = config.publish_requests or min(8, max(2, 2 * len(self._monitoring.table)))
-        pump = Pump(session, requests, config.buffer_rows_max, self._clock)
+        requests = config.publish_requests or min(
+            _REQUESTS_MAX, max(2, 2 * len(self._monitoring.table))
+        )
+        pump = Pump(
+            session,
+            requests,
+            config.buffer_rows_max,
+            self._clock,
+            most=config.publish_requests or _REQUESTS_MAX,
+            interval_s=config.publishing_interval_ms / 1000,
+        )
         beside = [
             self._watch(sink, session, pump),
             self._recovery.run(session, partial(delivery.put, sink)),

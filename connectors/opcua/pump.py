@@ -16,8 +16,10 @@ class Pump:
     Parameters
     ----------
     session : Session
-    requests : int
-        Requests in flight.
+    requests, most : int
+        Requests in flight at first, and when the server always has more to say.
+    interval_s : float
+        Publishing interval: an answer that comes much sooner was waiting for its request.
     rows_max : int
         Rows received and not taken, above which no request is sent.
     clock : Clock
@@ -28,7 +30,16 @@ class Pump:
         Monotonic time of the last answer for each subscription.
     """
 
-    def __init__(self, session: Session, requests: int, rows_max: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Session,
+        requests: int,
+        rows_max: int,
+        clock: Clock,
+        *,
+        most: int = 0,
+        interval_s: float = 0.0,
+    ) -> None:
         self._session = session
         self._clock = clock
         self._rows_max = rows_max
@@ -38,6 +49,8 @@ class Pump:
         self._room = asyncio.Event()
         self._room.set()
         self._durable: deque[tuple[int, int]] = deque()
+        self._most, self._interval_s = most, interval_s
+        self._quickest_s = float("inf")
         self._tasks = [asyncio.create_task(self._work()) for _ in range(requests)]
         self._failure: BaseException | None = None
         self.heard: dict[int, float] = {}
@@ -86,12 +99,16 @@ class Pump:
                 await self._room.wait()
                 acknowledge = list(self._durable)
                 self._durable.clear()
+                asked_s = self._clock.monotonic_s()
                 message = await self._session.publish(acknowledge)
                 if message is None:
+                    self._most = 0
                     if sum(not task.done() for task in self._tasks) > 1:
                         return  # the server takes fewer requests at a time
                     continue
-                self.heard[message.subscription] = self._clock.monotonic_s()
+                self.heard[message.subscription] = now_s = self._clock.monotonic_s()
+                if message.data:
+                    self._more(now_s - asked_s)
                 self._waiting.append(message)
                 self._rows += message.rows + len(message.problems)
                 if self._rows > self._rows_max:
@@ -101,3 +118,10 @@ class Pump:
             raise
         except BaseException as error:  # noqa: BLE001 - raised again by take()
             self.fail(error)
+
+    def _more(self, waited_s: float) -> None:
+        """Ask once more at a time where answers wait for requests, not requests for answers."""
+        self._quickest_s = min(self._quickest_s, waited_s)
+        soon_s = max(self._interval_s / 2, 1.5 * self._quickest_s)
+        if waited_s < soon_s and len(self._tasks) < self._most:
+            self._tasks.append(asyncio.create_task(self._work()))
