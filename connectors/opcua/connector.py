@@ -75,6 +75,7 @@ class OpcUaConnector:
         )
         self._session: Session | None = None
         self._former: Former | None = None  # what another process left, until it is taken up
+        self._mine = False  # the subscriptions of the table belong to the session
         self._whole = False  # the session has been looked through and has all items
         self._started: str | None = None  # since when the server of the table runs
         self._surveyed_s = 0.0
@@ -136,10 +137,12 @@ class OpcUaConnector:
         if self._session is None:
             session = Session(self._config, self._clock)
             await session.connect()
-            self._session, self._whole = session, False
+            self._session, self._mine, self._whole = session, False, False
             self._told.append("new session")
-            await self._take_over(session)
         session = self._session
+        if not self._mine:
+            await self._take_over(session)
+            self._mine = True
         lost = await self._monitoring.bury(session)
         self._lose(lost)
         if self._whole and not lost:
@@ -157,9 +160,8 @@ class OpcUaConnector:
     async def _take_over(self, session: Session) -> None:
         """Take over subscriptions of the session before, if its server still runs."""
         monitoring = self._monitoring
-        started, self._started = self._started, session.nodes.started
         count = len(monitoring.table)
-        if started != session.nodes.started:
+        if self._started != session.nodes.started:
             lost = monitoring.lose(list(monitoring.table))
         else:
             lost = await monitoring.take_over(session)
@@ -172,6 +174,7 @@ class OpcUaConnector:
         elif former is not None:
             await session.subscriptions.delete(list(monitoring.table))
             lost += monitoring.lose(list(monitoring.table))
+        self._started = session.nodes.started
         if count:
             self._told.append(f"{count - len(lost)} of {count} subscriptions taken over")
         self._lose(lost)

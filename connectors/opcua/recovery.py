@@ -117,8 +117,9 @@ class Recovery:
             await self._wake.wait()
             self._wake.clear()
             if self._gaps:
-                gaps, self._gaps = tuple(self._gaps), []
+                gaps = tuple(self._gaps)
                 await put((), (), gaps)
+                del self._gaps[: len(gaps)]
             await self._first_values()
             self._settle()
             if self._holes:
