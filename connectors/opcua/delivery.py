@@ -173,20 +173,23 @@ class Delivery:
         """Ask for messages that did not arrive; what the server has no more is a loss."""
         lost = max(0, missed - _REPUBLISH_MAX)
         numbers = [following(subscription.expected, n) for n in range(lost, missed)]
+        subscription.expected = numbers[0]
         now_ns = self._clock.now_ns()
-        for place in range(0, len(numbers), _AT_ONCE):
-            part = numbers[place : place + _AT_ONCE]
-            for message in await self._republish(session, subscription.id, part):
-                if message is None:
-                    lost += 1
-                else:
-                    self._add(message, now_ns, taken)
-            subscription.expected = following(part[-1])
-        if lost:
-            end_ns = following_one.published_ns or now_ns
-            start_ns = subscription.published_ns or end_ns
-            handles = self._monitoring.handles([subscription.id])
-            self._recovery.missed(handles, start_ns, end_ns)
+        try:
+            for place in range(0, len(numbers), _AT_ONCE):
+                part = numbers[place : place + _AT_ONCE]
+                for message in await self._republish(session, subscription.id, part):
+                    if message is None:
+                        lost += 1
+                    else:
+                        self._add(message, now_ns, taken)
+                subscription.expected = following(part[-1])
+        finally:  # also what is known when the line breaks
+            if lost:
+                end_ns = following_one.published_ns or now_ns
+                start_ns = subscription.published_ns or end_ns
+                handles = self._monitoring.handles([subscription.id])
+                self._recovery.missed(handles, start_ns, end_ns)
 
     def _add(
         self, message: Notification, received_ns: int, taken: list[tuple[int, int]]

@@ -41,34 +41,42 @@ class Span:
 
     Attributes
     ----------
+    anchor_ns : int
+        A value of this time or older shows that the archive goes back far enough.
     refusal : str
         Why the server has none; empty where it answered.
-    reached : bool
-        Whether the archive has a value at ``until_ns`` or later: it is complete up to there.
-    count : int
-        Values found.
+    anchored, reached : bool
+        Whether the archive has a value at the anchor or before, and at ``until_ns`` or later:
+        between them it is whole.
+    read_ns : int
+        Time of the latest value found; NEVER without one.
     """
 
     handle: int
     address: str
     after_ns: int
     until_ns: int
+    anchor_ns: int
     refusal: str = ""
+    anchored: bool = False
     reached: bool = False
-    count: int = 0
+    read_ns: int = NEVER
     point: bytes | None = None
     tries: int = 0
-    _read_ns: int = NEVER
 
-    def took(self, time_ns: int) -> None:
-        """Note a value that was read."""
-        self.count += 1
-        self._read_ns = max(self._read_ns, time_ns)
+    def takes(self, time_ns: int) -> bool:
+        """Note the time of a value; whether it is wanted."""
+        self.anchored = self.anchored or time_ns <= self.anchor_ns
+        self.reached = self.reached or time_ns >= self.until_ns
+        if not self.after_ns < time_ns < self.until_ns:
+            return False
+        self.read_ns = max(self.read_ns, time_ns)
+        return True
 
     def again(self) -> bool:
         """Begin once more behind the last value read; False when that was tried often enough."""
         self.point, self.tries = None, self.tries + 1
-        self.after_ns = max(self.after_ns, self._read_ns - 1)  # others may have the same time
+        self.after_ns = max(self.after_ns, self.read_ns - 1)  # others may have the same time
         if self.tries > _TRIES_MAX:
             self.refusal = "the server loses its place in the archive"
         return not self.refusal
@@ -86,10 +94,19 @@ class History:
     def __init__(self, session: Session, url: str) -> None:
         self._session = session
         self._calls = Pieces(url, _NODES_MAX)
+        self._beyond_ns = 0
         self._calls.limit(session.nodes.limits.nodes_per_history_read)
 
-    async def read(self, spans: Sequence[Span]) -> AsyncIterator[Notification]:
+    async def read(
+        self, spans: Sequence[Span], *, beyond_ns: int = 0
+    ) -> AsyncIterator[Notification]:
         """Read spans, in order of their beginning; each says afterwards what became of it.
+
+        Parameters
+        ----------
+        spans : sequence of Span
+        beyond_ns : int
+            Look so far behind their ends, whether the archive goes on there.
 
         Yields
         ------
@@ -101,6 +118,7 @@ class History:
         SourceUnavailable
             If the line is lost.
         """
+        self._beyond_ns = beyond_ns
         waiting = sorted(spans, key=lambda span: span.after_ns)
         while waiting:
             chunk, waiting = waiting[: self._calls.size], waiting[self._calls.size :]
@@ -111,7 +129,7 @@ class History:
                 for notification in found:
                     yield notification
                 broken += [s for s, status in zip(chunk, statuses, strict=True) if status in _FULL]
-                chunk = [span for span in chunk if span.point is not None]
+                chunk = [span for span in chunk if span.point is not None and not span.reached]
             if broken:  # the server cannot keep its place in so many archives at a time
                 self._calls.size = max(1, self._calls.size // 2)
                 waiting = [span for span in broken if span.again()] + waiting
@@ -121,7 +139,7 @@ class History:
         details = ua.ReadRawModifiedDetails()
         details.IsReadModified = False
         details.StartTime = _moment(min(span.after_ns for span in spans))
-        details.EndTime = _moment(max(span.until_ns for span in spans) + 1_999)
+        details.EndTime = _moment(max(span.until_ns for span in spans) + 1_999 + self._beyond_ns)
         details.NumValuesPerNode = _VALUES_MAX
         details.ReturnBounds = False
         request = ua.HistoryReadRequest()
@@ -186,13 +204,8 @@ class _Reading:
     def take(self, span: Span, values: list[Value]) -> None:
         for value in values:
             time_ns = value.server_ns if value.source_ns is None else value.source_ns
-            if time_ns is None or time_ns <= span.after_ns:
-                continue
-            if time_ns >= span.until_ns:
-                span.reached = True
-                continue
-            span.took(time_ns)
-            self._change(span.handle, value)
+            if time_ns is not None and span.takes(time_ns):
+                self._change(span.handle, value)
 
     def _change(self, handle: int, value: Value) -> None:
         times = value.source_ns, value.server_ns

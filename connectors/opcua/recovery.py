@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from connectors.connector import Clock
 from connectors.opcua.config import OpcUaConfig
@@ -23,8 +24,17 @@ LOST_EVENTS = "the server has lost the subscription of events"
 _HISTORY_READ = 0x04  # bit of AccessLevel, OPC 10000-3, 8.57
 _MARGIN_NS = 60 * 10**9  # a value may be older than the message that brings it
 _LATE_S = (5.0, 20.0)  # an archive may lag behind: when to look again for its end
+_BEYOND_NS = 60 * 10**9
 _GAPS_MAX = 1_000
 _log = logging.getLogger(__name__)
+
+
+class _Since(NamedTuple):
+    """An item's loss without an end: its history begins after ``after_ns``."""
+
+    after_ns: int
+    start_ns: int
+    anchor_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,8 @@ class _Missed:
     start_ns: int
     end_ns: int
     reason: str
+    changed: bool = False  # there is a value at until_ns
+    anchor_ns: int | None = None  # None: the server ran all the time, and so did its archive
 
 
 class Recovery:
@@ -63,7 +75,7 @@ class Recovery:
         self._registry = registry
         self._first = first
         self._clock = clock
-        self._since: dict[int, tuple[int, int]] = {}  # handle -> after_ns, start_ns
+        self._since: dict[int, _Since] = {}
         self._holes: list[_Missed] = []
         self._gaps: list[Gap] = []
         self._wake = asyncio.Event()
@@ -72,8 +84,9 @@ class Recovery:
     @property
     def oldest_ns(self) -> int | None:
         """Beginning of the oldest loss that is neither mended nor named."""
-        found = [start_ns for _, start_ns in self._since.values()]
+        found = [each.start_ns for each in self._since.values()]
         found += [each.start_ns for each in self._holes]
+        found += [each.start_ns for each in self._gaps]
         return min(found, default=None)
 
     def wake(self) -> None:
@@ -87,8 +100,10 @@ class Recovery:
         last_ns = self._registry.last_ns
         for handle in lost.handles.tolist():
             known_ns = int(last_ns[handle])
-            after_ns = since_ns - _MARGIN_NS if known_ns == NEVER else known_ns
-            self._since.setdefault(handle, (after_ns, since_ns))
+            since = _Since(known_ns, since_ns, known_ns)
+            if known_ns == NEVER:
+                since = _Since(since_ns - _MARGIN_NS, since_ns, since_ns)
+            self._since.setdefault(handle, since)
         if lost.events and self._config.events:
             self._gaps.append(Gap(since_ns, max(since_ns, now_ns), LOST_EVENTS))
         self.wake()
@@ -136,15 +151,23 @@ class Recovery:
     def _settle(self) -> None:
         """Find the end of losses; items that have not changed meanwhile lost nothing."""
         now_ns = self._clock.now_ns()
-        for handle, (after_ns, start_ns) in self._since.items():
+        for handle, since in self._since.items():
             until_ns, heard_ns = self._first.time_ns(handle), self._first.heard_ns(handle)
             if self._first.awaited(handle):
                 until_ns = heard_ns = now_ns
             elif until_ns == NEVER:
                 continue
-            end_ns = max(start_ns, heard_ns)
             self._holes.append(
-                _Missed(handle, after_ns, until_ns, start_ns, end_ns, LOST_SUBSCRIPTION)
+                _Missed(
+                    handle,
+                    since.after_ns,
+                    until_ns,
+                    since.start_ns,
+                    max(since.start_ns, heard_ns),
+                    LOST_SUBSCRIPTION,
+                    changed=not self._first.awaited(handle),
+                    anchor_ns=since.anchor_ns,
+                )
             )
         self._since = {}
         self._first.forget()
@@ -158,16 +181,26 @@ class Recovery:
         for each, level in zip(missed, access, strict=True):
             readable = isinstance(level, int) and level & _HISTORY_READ
             if readable and each.after_ns < each.until_ns:  # else the source's clock was set back
-                span = Span(each.handle, items[each.handle].address, each.after_ns, each.until_ns)
-                spans.append((each, span))
+                spans.append((each, self._span(each)))
             else:
                 bare.append(each)
         await put((), (), self._named(bare))
         self._forget(bare)
         await self._backfill(session, put, [span for _, span in spans])
-        refused = [each for each, span in spans if span.refusal or not (span.count or span.reached)]
-        await put((), (), self._named(refused))
+        await put((), (), self._named([left for each in spans if (left := _left(*each))]))
         self._forget([each for each, _ in spans])
+
+    def _span(self, missed: _Missed) -> Span:
+        address = self._registry.items[missed.handle].address
+        anchor_ns = missed.anchor_ns
+        return Span(
+            missed.handle,
+            address,
+            missed.after_ns,
+            missed.until_ns,
+            NEVER if anchor_ns is None else anchor_ns,
+            anchored=anchor_ns is None,
+        )
 
     async def _backfill(self, session: Session, put: Put, spans: list[Span]) -> None:
         history = History(session, self._config.url)
@@ -176,7 +209,8 @@ class Recovery:
             waiting = [span for span in spans if not span.reached and not span.refusal]
             if delay_s and waiting:
                 await self._clock.sleep(delay_s)
-            async for notification in history.read(waiting):
+            beyond_ns = _BEYOND_NS if delay_s else 0
+            async for notification in history.read(waiting, beyond_ns=beyond_ns):
                 rows.add(notification, self._clock.now_ns())
                 self.backfilled += rows.count
                 await put(*rows.take())
@@ -207,3 +241,16 @@ class Recovery:
     def _forget(self, missed: list[_Missed]) -> None:
         done = set(missed)
         self._holes = [each for each in self._holes if each not in done]
+
+
+def _left(missed: _Missed, span: Span) -> _Missed | None:
+    """What of a loss the archive did not mend.
+
+    An archive that does not have the value before, or the one after, may lack any between.
+    """
+    if span.refusal or not span.anchored:
+        return missed
+    if missed.changed and not span.reached:
+        start_ns = max(missed.start_ns, span.read_ns)
+        return replace(missed, start_ns=start_ns, end_ns=max(start_ns, missed.end_ns))
+    return None

@@ -133,28 +133,35 @@ def test_a_hung_server_loses_nothing_that_it_writes(node_modules):
             await server.write(21, 120)
             await complete(sink, 20, range(1, 121))
         each_once_in_order(sink, 20, 120)
+        assert sink.gaps == []
 
     asyncio.run(play())
 
 
-def test_a_killed_server_leaves_a_gap_with_its_times(node_modules):
-    """What it had is gone with it; everything after its restart comes."""
+@pytest.mark.parametrize("history", [False, True], ids=["bare", "with a new archive"])
+def test_a_killed_server_leaves_a_gap_with_its_times(node_modules, history):
+    """What it had is gone with it, also where its archive begins anew; everything after comes."""
 
     async def play():
-        async with line(node_modules, 20) as (server, _, sink, _):
+        async with line(node_modules, 20, peer={"history": history}) as (server, _, sink, _):
             await server.write(1, 20)
             await complete(sink, 20, range(1, 21))
             killed_ns = SystemClock().now_ns()
             await server.kill()
             await server.start()
-            await server.write(21, 60)
-            await complete(sink, 20, range(45, 61))
-            await asyncio.wait_for(sink.wait_for_gaps(1), 60)
+            await server.write(21, 80)
+            await complete(sink, 20, range(60, 81))
+            await asyncio.wait_for(sink.wait_for_gaps(1), 90)
             back_ns = SystemClock().now_ns()
         (gap,) = sink.gaps
         assert gap.address == ""
         assert killed_ns - 5 * 10**9 <= gap.start_ns <= killed_ns <= gap.end_ns <= back_ns
-        assert all(len(set(each)) == len(each) for each in by_address(sink).values())
+        for address, each in by_address(sink).items():
+            after = sorted(value for value in each if value > 20)
+            assert after == list(range(after[0], 81)), "without a hole behind the gap"
+            times = {v: t for a, t, _, v in sink.rows() if a == address and v == after[0]}
+            assert times[after[0]] <= gap.end_ns + 10**9
+            assert len(set(each)) == len(each)
 
     asyncio.run(play())
 
@@ -176,7 +183,9 @@ def test_a_session_that_has_ended_is_made_up_from_the_archive(node_modules):
             await complete(sink, 20, range(1, 321))
             assert connector._recovery.backfilled > 20 * 150
         found = by_address(sink)
-        assert all(sorted(each) == list(range(1, 321)) for each in found.values())
+        for each in found.values():
+            assert sorted(each) == list(range(1, 321)), "each once"
+            assert each[:20] == list(range(1, 21))
         assert sink.gaps == []
 
     asyncio.run(play())
@@ -196,6 +205,9 @@ def test_five_thousand_items_come_back_whole_on_a_server_with_a_thousand_per_cal
             await server.start()
             await server.write(5, 6, 5000)
             await complete(sink, 5_000, [6])
+            await asyncio.wait_for(sink.wait_for_gaps(1), 90)
+            assert [gap.address for gap in sink.gaps] == [""]
+            assert all(max(Counter(each).values()) == 1 for each in by_address(sink).values())
             assert sum(item.live for item in connector._registry.items) == 5_000
 
     asyncio.run(play())
