@@ -125,8 +125,10 @@ class Delivery:
             known = sorted(subscription.available, key=lambda n: behind(subscription.expected, n))
             if subscription.expected != UNKNOWN:
                 known = [n for n in known if behind(subscription.expected, n) >= 0]
+            if subscription.recalled:  # messages up to the available ones were acknowledged
+                subscription.expected = UNKNOWN
             probing = not subscription.available and not subscription.fresh
-            subscription.available, subscription.fresh = [], False
+            subscription.available, subscription.fresh, subscription.recalled = [], False, False
             start, count = subscription.expected, 1
             while known or (probing and start != UNKNOWN):
                 numbers = known[:_AT_ONCE] or [following(start, n) for n in range(count)]

@@ -143,6 +143,7 @@ class Memory:
                 float(lifetime_s),
                 expected=int(expected),
                 fresh=False,
+                recalled=True,
                 published_ns=int(published_ns),
             )
         items = note["items"]

@@ -88,7 +88,7 @@ def test_a_killed_collector_loses_no_value_of_its_server(tmp_path):
             assert stored(server, address) == wanted
             with server.client() as client:
                 gaps = client.get("/v1/events/gap", params={"start": "now-1h"}).json()
-            assert gaps["source"] == []
+            assert gaps["source"] == [], repr(gaps)
         finally:
             for process in collectors:
                 process.kill()
