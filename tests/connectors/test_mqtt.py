@@ -1,9 +1,8 @@
 """mqtt/: the broker hears of a message being ours only after it is durable; real mosquitto."""
 
 import asyncio
-import contextlib
 import json
-import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,78 +18,8 @@ from connectors.testing import RecordingSink
 from historian.clock import SystemClock
 from historian.testing import free_port
 
-needs_broker = pytest.mark.skipif(
-    shutil.which("mosquitto") is None, reason="needs a broker that keeps sessions"
-)
-
-
-class Broker:
-    """mosquitto on a port of its own, keeping sessions over restarts."""
-
-    def __init__(self, folder, more=""):
-        self.port = free_port()
-        self.file = folder / "mosquitto.conf"
-        self.file.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
-            f"persistence true\npersistence_location {folder}/\nautosave_interval 1\n"
-            f"max_queued_messages 0\nlog_dest none\nuser root\n{more}"
-        )
-        self.process = None
-
-    async def __aenter__(self):
-        self.process = await asyncio.create_subprocess_exec(
-            shutil.which("mosquitto"), "-c", str(self.file)
-        )
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                return self
-            await asyncio.sleep(0.02)
-
-    async def __aexit__(self, *_):
-        self.process.terminate()
-        await self.process.wait()
-
-    async def publish(self, numbers, qos=1, retain=False, topic="plant/x"):
-        async with aiomqtt.Client("127.0.0.1", self.port) as client:
-            for n in numbers:
-                payload = json.dumps({"ts": n, "v": n})
-                await client.publish(topic, payload, qos=qos, retain=retain)
-
-
-def settings(port, **more):
-    return {
-        "host": "127.0.0.1",
-        "port": port,
-        "connect_timeout_s": 5.0,
-        "subscriptions": [{"topic": "plant/#"}],
-        "mappings": [
-            {
-                "topic": "plant/#",
-                "kind": "samples",
-                "time": {"path": "ts", "unit": "ns"},
-                "value": "v",
-            }
-        ],
-        **more,
-    }
-
-
-@contextlib.asynccontextmanager
-async def running(connector, sink):
-    task = asyncio.create_task(connector.run(sink))
-    try:
-        await asyncio.wait_for(sink.wait_for_state(Link.CONNECTED), 20)
-        yield task
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, SourceUnavailable):
-            await task
-
-
-def values(sink):
-    return [value for _, _, _, value in sink.rows()]
+sys.path.insert(0, str(Path(__file__).parent))
+from mqtt_broker import Broker, needs_broker, running, settings, values
 
 
 @needs_broker
@@ -163,6 +92,43 @@ def test_a_restart_of_the_broker_loses_nothing(tmp_path):
     once = list(dict.fromkeys(values(sink)))  # what was not acknowledged in time comes again
     assert [float(n) for n in range(6)] == once
     assert (connector.status.reconnects, connector.status.gaps) == (1, 0)
+
+
+@needs_broker
+def test_a_killed_broker_gives_what_it_had_saved(tmp_path):
+    """Nothing is closed: the line breaks, the session is found again, what waited in it comes."""
+
+    async def play():
+        sink = RecordingSink()
+        async with Broker(tmp_path) as broker:
+            connector = MqttConnector("m", settings(broker.port), SystemClock())
+            async with running(connector, sink) as task:
+                await broker.publish(range(3))
+                await asyncio.wait_for(sink.wait_for_rows(3), 20)
+                sink.gate.clear()  # taken and not durable: never acknowledged
+                await broker.publish(range(3, 6))
+                await asyncio.sleep(2.5)  # the broker saves once a second
+                broker.process.kill()
+                await broker.process.wait()
+                sink.gate.set()
+                with pytest.raises(SourceUnavailable):
+                    await asyncio.wait_for(task, 20)
+            await broker.__aenter__()
+            async with running(connector, sink):
+                await broker.publish(range(6, 9))
+                await asyncio.wait_for(until_value(sink, 8.0), 20)
+        return sink, connector
+
+    sink, connector = asyncio.run(play())
+
+    assert [float(n) for n in range(9)] == list(dict.fromkeys(values(sink)))
+    assert connector.status.gaps == 0
+
+
+async def until_value(sink, wanted):
+    """Return when a value has come."""
+    while wanted not in values(sink):
+        await sink.wait_for_rows(sink.row_count + 1)
 
 
 @needs_broker
