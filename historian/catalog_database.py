@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -64,6 +64,10 @@ CREATE TABLE retention_summaries(
 CREATE TABLE tag_thinning(
     tag INTEGER NOT NULL, since_ns INTEGER NOT NULL, kind TEXT NOT NULL, deviation REAL NOT NULL,
     max_s REAL NOT NULL, PRIMARY KEY(tag, since_ns)) STRICT;
+""",
+    5: """
+CREATE TABLE tag_source(
+    tag INTEGER PRIMARY KEY, low REAL, high REAL, facts TEXT NOT NULL) STRICT;
 """,
 }
 

@@ -10,11 +10,12 @@ from typing import Any
 from historian.catalog import Catalog
 from historian.catalog_plant import put_asset_path
 from historian.catalog_records import TEXT_CHARACTERS_MAX
+from historian.catalog_sources import SourceFacts, enter_facts, facts_of
 from historian.catalog_thinning import NONE, Bound, bound_of, enter_bound, thinned_addresses
 
 _FIELDS = ("description", "eng_unit", "asset")
 _PLACED = ("asset", "asset_levels")
-_BOUND = "thinning"
+_BOUND, _SOURCE = "thinning", "source"
 _Key = tuple[str, str]
 
 
@@ -43,9 +44,9 @@ class Descriptions:
         Parameters
         ----------
         notices : sequence of Mapping
-            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit", "facts",
-            "thinning"}, ...]}``. Of the facts ``asset`` is the path of the asset that the address
-            belongs to, ``asset_levels`` the levels of that path.
+            ``{"source": ..., "items": [{"address", "name", "description", "eng_unit", "low",
+            "high", "facts", "thinning"}, ...]}``. Of the facts ``asset`` is the path of the asset
+            that the address belongs to, ``asset_levels`` the levels of that path.
         """
         keys: list[_Key] = []
         for facts in notices:
@@ -71,6 +72,9 @@ class Descriptions:
                 bound = bound_of(item.get("thinning"), facts.get("time_ns"))
                 if bound is not None:
                     waiting[_BOUND] = bound
+                source = facts_of(item, _PLACED)
+                if source is not None:
+                    waiting[_SOURCE] = source
                 self._waiting.move_to_end(key)
                 keys.append(key)
         while len(self._waiting) > self._waiting_max:
@@ -92,15 +96,18 @@ class Descriptions:
         changed = 0
         made: dict[tuple[str, str], str] = {}  # many tags stand in one place
         with self._catalog.database.transaction():
-            for source, address in keys:
-                tag = self._catalog.find_address(source, address)
+            for key in keys:
+                tag = self._catalog.find_address(*key)
                 if tag is None:
                     continue
-                texts = self._waiting.pop((source, address), {})
+                texts = self._waiting.pop(key, {})
                 fresh = {n: t for n, t in texts.items() if n in _FIELDS and not getattr(tag, n)}
                 bound = texts.get(_BOUND)
                 if isinstance(bound, Bound) and enter_bound(self._catalog, tag, bound, principal):
                     changed += 1
+                source = texts.get(_SOURCE)
+                if isinstance(source, SourceFacts):
+                    changed += enter_facts(self._catalog, tag, source, principal)
                 if "asset" in fresh:
                     place = fresh["asset"], texts.get("asset_levels", "")
                     if place not in made:

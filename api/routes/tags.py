@@ -13,6 +13,7 @@ from api.security import Administrator, Reader, historian_of
 from api.serialize import json_response
 from api.times import time_json
 from historian.catalog_records import TagDraft, TagRecord
+from historian.catalog_sources import source_facts
 from historian.catalog_thinning import bounds
 from query.errors import UnknownTag
 from storage_engine.sample import ValueType
@@ -53,7 +54,8 @@ def tag(request: Request, name: str, _: Reader) -> Response:
         raise UnknownTag(name)
     rules = bounds(historian_of(request).catalog, found)
     thinning = [{"since": time_json(one.since_ns, "iso"), **one.facts()} for one in rules]
-    return json_response(_tag_json(found) | {"thinning": thinning})
+    told = source_facts(historian_of(request).catalog, found).told()
+    return json_response(_tag_json(found) | {"thinning": thinning, "told_by_source": told})
 
 
 @router.post("/v1/tags", dependencies=[Depends(no_parameters)])

@@ -7,6 +7,7 @@ from historian.catalog_descriptions import Descriptions
 from historian.catalog_plant import assets, put_asset, put_asset_path
 from historian.catalog_records import TagDraft
 from historian.catalog_rules import TagRules
+from historian.catalog_sources import source_facts
 from historian.config_plant import AssetConfig
 from historian.ingest_testing import SetClock
 from storage_engine.sample import ValueType
@@ -56,6 +57,27 @@ def test_facts_of_a_strange_shape_are_passed_over(tmp_path: Path) -> None:
         [said("a", name=7, eng_unit=["x"]), said("b", description="d" * 9_999)]
     )
     assert 0 == descriptions.enter(keys, "edge")
+
+
+def test_ranges_types_and_states_are_kept_and_follow_the_source(tmp_path: Path) -> None:
+    """What the source says last counts; a change is in the audit, a repetition is none."""
+    catalog = open_catalog(tmp_path)
+    tag = catalog.declare_tag(TagDraft("t", ValueType.FLOAT64, "plc", "a"), "ann")
+    descriptions = Descriptions(catalog, 10)
+    facts = {"data_type": "Double", "asset": "acme", "asset_levels": "site", "odd": 5, "": "x"}
+    for high in (10.0, 10.0, 12.5):
+        keys = descriptions.learn([said("a", low=-1, high=high, facts=facts)])
+        descriptions.enter(keys, "edge")
+
+    wanted = {"low": -1.0, "high": 12.5, "facts": {"": "x", "data_type": "Double"}}
+    assert wanted == source_facts(catalog, tag).told()
+    told = [one for one in catalog.database.audit() if one.action == "describe tag"]
+    assert [(12.5, 10.0), (10.0, None)] == [
+        (one.after and one.after["high"], one.before and one.before["high"]) for one in told
+    ]
+    keys = descriptions.learn([said("a", low=True, high=float("nan"), facts=["x"])])
+    assert 0 == descriptions.enter(keys, "edge"), "nonsense takes nothing away"
+    assert wanted == source_facts(catalog, tag).told()
 
 
 def test_an_asset_that_a_source_tells_is_made_and_holds_the_tag(tmp_path: Path) -> None:
