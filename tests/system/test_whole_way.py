@@ -59,6 +59,12 @@ def test_tags_of_every_station_move(client):
 
     first = until(time_of)
     until(lambda: time_of() != first, within_s=20)
+    until(lambda: told(client, tag)["facts"].get("data_type") == "Double", within_s=20)
+
+
+def told(client, tag):
+    """What the OPC UA server says of a tag, from the catalog."""
+    return client.get(f"/v1/tags/{tag}").json()["told_by_source"]
 
 
 def all_tags(client):
