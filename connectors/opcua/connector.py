@@ -31,6 +31,7 @@ from connectors.sink import Link, Reject, Sink, SourceState
 _STALE_KEEPALIVES = 3.0
 _REQUESTS_MAX = 8
 _TOLD_MAX = 8
+_LOOK_S = 0.25
 
 
 class OpcUaConnector:
@@ -75,6 +76,7 @@ class OpcUaConnector:
         )
         self._session: Session | None = None
         self._former: Former | None = None  # what another process left, until it is taken up
+        self._silent: set[int] = set()  # taken over, and not heard since
         self._mine = False  # the subscriptions of the table belong to the session
         self._whole = False  # the session has been looked through and has all items
         self._started: str | None = None  # since when the server of the table runs
@@ -175,6 +177,7 @@ class OpcUaConnector:
             await session.subscriptions.delete(list(monitoring.table))
             lost += monitoring.lose(list(monitoring.table))
         self._started = session.nodes.started
+        self._silent = set(monitoring.table)
         if count:
             self._told.append(f"{count - len(lost)} of {count} subscriptions taken over")
         self._lose(lost)
@@ -238,18 +241,21 @@ class OpcUaConnector:
     async def _watch(self, sink: Sink, session: Session, pump: Pump) -> None:
         """Notice a silent server, a silent subscription, and nodes that come and go."""
         config = self._config
-        self._surveyed_s = self._clock.monotonic_s()
+        self._surveyed_s = start_s = self._clock.monotonic_s()
+        known_s: dict[int, float] = {}
         while True:
-            await self._clock.sleep(min(1.0, config.survey_interval_s))
+            await self._clock.sleep(min(_LOOK_S, config.survey_interval_s))
             now_s = self._clock.monotonic_s()
             table = self._monitoring.table
+            self._check_taken(pump, now_s - start_s)
             if pump.held_back:  # we do not ask, so the server has nothing to answer
                 pump.heard = dict.fromkeys(table, now_s)
             for each in table.values():
                 silence_s = _STALE_KEEPALIVES * each.keepalive_s + config.request_timeout_s
-                if now_s - pump.heard.setdefault(each.id, now_s) > silence_s:
+                begun_s = known_s.setdefault(each.id, now_s)
+                if now_s - pump.heard.get(each.id, begun_s) > silence_s:
                     told = f"no keep-alive for {silence_s:g} s"
-                    if now_s - max(pump.heard.values()) > silence_s:
+                    if now_s - max(pump.heard.values(), default=start_s) > silence_s:
                         raise SourceUnavailable(told)
                     raise SubscriptionLost(f"{told} of one subscription", (each.id,))
             if self._delivery.changed:
@@ -257,6 +263,17 @@ class OpcUaConnector:
             if now_s - self._surveyed_s >= config.survey_interval_s:
                 self._surveyed_s = now_s
                 await self._survey(sink, session)
+
+    def _check_taken(self, pump: Pump, since_s: float) -> None:
+        """Connect once more where subscriptions that were taken over stay silent.
+
+        They have to send their current values at once. asyncua's server still answers the requests
+        of the session before, until ours is activated again.
+        """
+        self._silent -= pump.heard.keys()
+        if self._silent and since_s > max(1.0, 2e-3 * self._config.publishing_interval_ms):
+            self._silent = set()
+            raise SourceUnavailable("no message since the subscriptions were taken over")
 
     async def _survey(self, sink: Sink, session: Session) -> None:
         items = self._registry.items

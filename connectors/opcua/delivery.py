@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 
 from connectors.backoff import deliver
 from connectors.connector import Clock, ConnectorStatus
@@ -97,6 +98,7 @@ class Delivery:
             if subscription is None:
                 continue
             if subscription.expected == UNKNOWN:
+                await self._fetch_back(session, subscription, message.sequence, taken)
                 subscription.expected = message.sequence
             missed = behind(subscription.expected, message.sequence)
             if missed > 0:
@@ -122,13 +124,14 @@ class Delivery:
     async def catch_up(self, sink: Sink, session: Session, pump: Pump) -> None:
         """Fetch messages that were sent into a broken connection or to another process."""
         for subscription in list(self._monitoring.table.values()):
-            known = sorted(subscription.available, key=lambda n: behind(subscription.expected, n))
-            if subscription.expected != UNKNOWN:
-                known = [n for n in known if behind(subscription.expected, n) >= 0]
-            if subscription.recalled:  # messages up to the available ones were acknowledged
-                subscription.expected = UNKNOWN
+            first = subscription.expected or subscription.floor
+            known = sorted(subscription.available, key=partial(behind, first))
+            if first != UNKNOWN:
+                for number in (n for n in known if behind(first, n) < 0):
+                    pump.durable(subscription.id, number)
+                known = [n for n in known if behind(first, n) >= 0]
             probing = not subscription.available and not subscription.fresh
-            subscription.available, subscription.fresh, subscription.recalled = [], False, False
+            subscription.available, subscription.fresh = [], False
             start, count = subscription.expected, 1
             while known or (probing and start != UNKNOWN):
                 numbers = known[:_AT_ONCE] or [following(start, n) for n in range(count)]
@@ -192,6 +195,27 @@ class Delivery:
                 start_ns = subscription.published_ns or end_ns
                 handles = self._monitoring.handles([subscription.id])
                 self._recovery.missed(handles, start_ns, end_ns)
+
+    async def _fetch_back(
+        self,
+        session: Session,
+        subscription: Subscription,
+        sequence: int,
+        taken: list[tuple[int, int]],
+    ) -> None:
+        """Ask for the messages before one, back to what was acknowledged by another process."""
+        found: list[Notification] = []
+        number = following(sequence, -1)
+        floor = subscription.floor
+        while len(found) < _REPUBLISH_MAX and not (floor and behind(floor, number) < 0):
+            message = await session.republish(subscription.id, number)
+            if message is None:
+                break
+            found.append(message)
+            number = following(number, -1)
+        now_ns = self._clock.now_ns()
+        for message in reversed(found):
+            self._add(message, now_ns, taken)
 
     def _add(
         self, message: Notification, received_ns: int, taken: list[tuple[int, int]]

@@ -141,9 +141,9 @@ class Memory:
                 int(text),
                 float(keepalive_s),
                 float(lifetime_s),
-                expected=int(expected),
+                expected=UNKNOWN,
                 fresh=False,
-                recalled=True,
+                floor=int(expected),
                 published_ns=int(published_ns),
             )
         items = note["items"]

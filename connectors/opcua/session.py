@@ -41,6 +41,19 @@ _RESUMES_MAX = 3
 _log = logging.getLogger(__name__)
 
 
+class _OneLine(logging.Filter):
+    """A broken message of a server is told of in a line: where the library was is of no use."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}"[:500], ()
+            record.exc_info = None
+        return True
+
+
+logging.getLogger("asyncua.client.ua_client.UASocketProtocol").addFilter(_OneLine())
+
+
 class SessionLost(SourceUnavailable):
     """The server no longer knows our session; a new one is needed."""
 

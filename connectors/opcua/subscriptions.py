@@ -46,8 +46,8 @@ class Subscription:
         Messages that the server can send again, as it said when the subscription was taken over.
     fresh : bool
         Nobody has listened to it yet, so no message of it can be missed.
-    recalled : bool
-        It is of an earlier process, which may have taken more than ``expected`` says.
+    floor : int
+        Messages before this number are durable, as an earlier process noted; 0 where none did.
     published_ns : int
         The server's time of its last message; up to it everything has come.
     """
@@ -58,7 +58,7 @@ class Subscription:
     expected: int = 1
     available: list[int] = field(default_factory=list)
     fresh: bool = True
-    recalled: bool = False
+    floor: int = 0
     published_ns: int = 0
 
 

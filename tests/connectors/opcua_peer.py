@@ -29,13 +29,43 @@ def modules(folder):
     return str(folder / "node_modules")
 
 
-class NodeOpcua:
-    """A server with node-opcua.
+def node_opcua(folder):
+    """How to start a server with node-opcua: command, environment."""
+    return ["node", str(HERE / "node_opcua_peer.js")], {"NODE_PATH": modules(folder)}
+
+
+def open62541(folder):
+    """How to start a server with open62541, from sources (HISTORIAN_OPEN62541, or fetched now)."""
+    if not all(map(shutil.which, ("cmake", "make", "cc", "git"))):
+        pytest.skip("needs cmake, make, a C compiler and git")
+    known = os.environ.get("HISTORIAN_OPEN62541")
+    source, made = Path(known or folder / "open62541"), folder / "made"
+    if not known:
+        address = "https://github.com/open62541/open62541"
+        if not done("git", "clone", "-q", "--depth", "1", address, str(source)):
+            pytest.skip("needs GitHub, or HISTORIAN_OPEN62541: a checkout of open62541")
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DUA_NAMESPACE_ZERO=REDUCED"]
+    assert done("cmake", "-S", str(source), "-B", str(made), *options)
+    assert done("make", "-C", str(made), "-j2", "open62541")
+    folders = [source / "include", made / "src_generated", source / "plugins/include"]
+    program, library = folder / "open62541_peer", made / "bin/libopen62541.a"
+    own = [str(HERE / "open62541_peer.c"), *(f"-I{each}" for each in folders), str(library)]
+    assert done("cc", "-O1", "-o", str(program), *own, "-lpthread", "-lm")
+    return [str(program)], {}
+
+
+def done(*command):
+    """Whether a command succeeds."""
+    return not subprocess.run(command, capture_output=True, check=False).returncode
+
+
+class Peer:
+    """A server in a process of its own.
 
     Parameters
     ----------
-    modules : str
-        Folder of its packages.
+    how : tuple
+        Command and environment.
     port, count : int
         Where it listens; how many variables it has.
     history : bool
@@ -43,18 +73,19 @@ class NodeOpcua:
         Items in a call at most.
     """
 
-    def __init__(self, modules, port, count, *, history=False, per_call=1000):
+    def __init__(self, how, port, count, *, history=False, per_call=1000):
         self.port, self.count = port, count
-        self._arguments = [str(port), str(count), "history" if history else "", str(per_call)]
-        self._environment = {**os.environ, "NODE_PATH": modules}
+        command, more = how
+        self._command = [*command, str(port), str(count), "history" if history else ""]
+        self._command.append(str(per_call))
+        self._environment = {**os.environ, **more}
         self._process = None
 
     async def start(self):
         """Return when it serves."""
         self._process = await asyncio.create_subprocess_exec(
-            "node", str(HERE / "node_opcua_peer.js"), *self._arguments,
-            stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, env=self._environment,
-        )  # fmt: skip
+            *self._command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, env=self._environment
+        )
         await self._until("ready")
 
     def tell(self, first, last, pause_ms):
