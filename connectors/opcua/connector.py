@@ -7,6 +7,7 @@ registry, and what was missed comes from the server's archive or is named as a g
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -76,6 +77,7 @@ class OpcUaConnector:
         )
         self._session: Session | None = None
         self._former: Former | None = None  # what another process left, until it is taken up
+        self._durable: deque[tuple[int, int]] = deque()  # acknowledgements on their way
         self._silent: set[int] = set()  # taken over, and not heard since
         self._mine = False  # the subscriptions of the table belong to the session
         self._whole = False  # the session has been looked through and has all items
@@ -220,6 +222,7 @@ class OpcUaConnector:
             self._clock,
             most=config.publish_requests or _REQUESTS_MAX,
             interval_s=config.publishing_interval_ms / 1000,
+            durable=self._durable,
         )
         beside = [
             self._watch(sink, session, pump),

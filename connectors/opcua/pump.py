@@ -20,6 +20,8 @@ class Pump:
         Requests in flight at first, and when the server always has more to say.
     interval_s : float
         Publishing interval: an answer that comes much sooner was waiting for its request.
+    durable : deque of (subscription, sequence), optional
+        Acknowledgements that did not get through; those of this pump are left in it.
     rows_max : int
         Rows received and not taken, above which no request is sent.
     clock : Clock
@@ -39,6 +41,7 @@ class Pump:
         *,
         most: int = 0,
         interval_s: float = 0.0,
+        durable: deque[tuple[int, int]] | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
@@ -48,7 +51,7 @@ class Pump:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._durable: deque[tuple[int, int]] = deque()
+        self._durable: deque[tuple[int, int]] = deque() if durable is None else durable
         self._most, self._interval_s = most, interval_s
         self._quickest_s = float("inf")
         self._tasks = [asyncio.create_task(self._work()) for _ in range(requests)]
@@ -100,7 +103,11 @@ class Pump:
                 acknowledge = list(self._durable)
                 self._durable.clear()
                 asked_s = self._clock.monotonic_s()
-                message = await self._session.publish(acknowledge)
+                try:
+                    message = await self._session.publish(acknowledge)
+                except BaseException:  # nobody knows whether the server has read it
+                    self._durable.extend(acknowledge)
+                    raise
                 if message is None:
                     self._most = 0
                     if sum(not task.done() for task in self._tasks) > 1:
