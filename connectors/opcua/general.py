@@ -63,7 +63,7 @@ def decode_general(body: bytes, structures: Structures) -> Notification:
         data.take(1)  # more notifications
     sequence = data.one(_U32)
     published_ns = ticks_to_ns(data.one(_I64))
-    reading = _Reading(structures)
+    reading = Reading(structures)
     parts = 0
     try:
         parts = max(0, data.count())
@@ -88,8 +88,8 @@ def decode_general(body: bytes, structures: Structures) -> Notification:
     )
 
 
-class _Reading:
-    """Collects what parts hold."""
+class Reading:
+    """Collects what the parts of a message, or the values of an archive, hold."""
 
     def __init__(self, structures: Structures) -> None:
         self._structures = structures
@@ -110,7 +110,7 @@ class _Reading:
             elif kind == _DATA_CHANGE:
                 for _ in range(data.count()):
                     start = data.at
-                    self._change(data.one(_U32), data_value(data), body[start : data.at])
+                    self.change(data.one(_U32), data_value(data), body[start : data.at])
             elif kind == _EVENTS:
                 for _ in range(data.count()):
                     start = data.at
@@ -130,7 +130,8 @@ class _Reading:
             self.broken.append(Broken(f"cannot read field of event: {error}", payload or b""))
             return NULL
 
-    def _change(self, handle: int, value: Value, raw: bytes) -> None:
+    def change(self, handle: int, value: Value, raw: bytes) -> None:
+        """Take a value; ``raw`` are its bytes, kept where nobody can read them."""
         times = value.source_ns, value.server_ns
         try:
             tree = self._structures.unpack(value.tree)

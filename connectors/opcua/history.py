@@ -17,11 +17,11 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from connectors.connector import SourceUnavailable
 from connectors.opcua.calls import Pieces
+from connectors.opcua.general import Reading
 from connectors.opcua.items import NEVER
-from connectors.opcua.notification import Change, Notification, Wide, changes_of
+from connectors.opcua.notification import Notification, changes_of
 from connectors.opcua.session import Session
-from connectors.opcua.structures import Structures
-from connectors.opcua.variants import Bytes, Leaf, Packed, Value, built_in, data_value, extension
+from connectors.opcua.variants import Bytes, Packed, built_in, data_value, extension
 
 ua: Any = asyncua_ua  # half of its names are not exported for type checkers
 
@@ -174,7 +174,7 @@ class History:
         for _ in range(data.count()):
             data.text()
         extension(data)
-        reading = _Reading(self._session.structures)
+        reading = Reading(self._session.structures)
         statuses = []
         for span in spans[: data.count()]:
             status = data.one(_U32)
@@ -186,46 +186,24 @@ class History:
                 if status not in _FULL:
                     span.refusal = f"got {ua.StatusCode(status).name}"
             elif isinstance(packed, Packed) and packed.type == _DATA and packed.body is not None:
-                values = Bytes(packed.body)
-                reading.take(span, [data_value(values) for _ in range(values.count())])
-        found.append(reading.notification())
+                _values(reading, span, Bytes(packed.body))
+        changes = changes_of(reading.changes)
+        found.append(
+            Notification(
+                0, 0, data=True, changes=changes, problems=reading.problems, wide=reading.wide
+            )
+        )
         return statuses
 
 
-class _Reading:
-    """Values of an answer."""
-
-    def __init__(self, structures: Structures) -> None:
-        self._structures = structures
-        self._changes: list[Change] = []
-        self._problems: list[Change] = []
-        self._wide: list[Wide] = []
-
-    def take(self, span: Span, values: list[Value]) -> None:
-        for value in values:
-            time_ns = value.server_ns if value.source_ns is None else value.source_ns
-            if time_ns is not None and span.takes(time_ns):
-                self._change(span.handle, value)
-
-    def _change(self, handle: int, value: Value) -> None:
-        times = value.source_ns, value.server_ns
-        try:
-            tree = self._structures.unpack(value.tree)
-        except ValueError as error:
-            self._problems.append(
-                Change(handle, None, None, value.status, *times, problem=str(error))
-            )
-            return
-        if isinstance(tree, Leaf):
-            self._changes.append(Change(handle, tree.type, tree.value, value.status, *times))
-        else:
-            self._wide.append(Wide(handle, tree, value.status, *times))
-
-    def notification(self) -> Notification:
-        changes = changes_of(self._changes)
-        return Notification(
-            0, 0, data=True, changes=changes, problems=self._problems, wide=self._wide
-        )
+def _values(reading: Reading, span: Span, data: Bytes) -> None:
+    """Take the wanted ones of a span's values."""
+    for _ in range(data.count()):
+        start = data.at
+        value = data_value(data)
+        time_ns = value.server_ns if value.source_ns is None else value.source_ns
+        if time_ns is not None and span.takes(time_ns):
+            reading.change(span.handle, value, data.data[start : data.at])
 
 
 def _moment(time_ns: int) -> datetime:
