@@ -172,5 +172,8 @@ def answer(response: httpx.Response) -> Any:
     told = body.get("error") if isinstance(body, dict) else None
     if told is None:
         raise CommandFailed(f"cannot read the answer: got status {response.status_code}")
-    facts = [f"{k} {told[k]}" for k in ("got", "want", "where") if told.get(k)]
-    raise CommandFailed(", ".join([f"{told['message']} ({told['code']})", *facts]))
+    message = told["message"]
+    facts = [
+        f"{k} {told[k]}" for k in ("got", "want", "where") if str(told.get(k) or "") not in message
+    ]
+    raise CommandFailed(", ".join([f"{message} ({told['code']})", *facts]))

@@ -80,6 +80,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(server):
     assert "unknown_tag" in done.stderr
     assert "Traceback" not in done.output
     assert 1 == len(done.stderr.strip().splitlines())
+    assert 1 == done.stderr.count("line/none") == done.stderr.count("want"), "each fact once"
 
 
 def test_verify_says_that_nothing_is_damaged_and_names_what_is(server):
