@@ -9,7 +9,14 @@ from historian.events import EVENT_KINDS
 from historian.ingest_streams import Streams
 from query.ports import LatestColumns
 from storage_engine.engine import Engine
-from storage_engine.sample import DTYPES, EVENT_ID_DTYPE, ColumnData, EventColumns, SampleColumns
+from storage_engine.sample import (
+    DTYPES,
+    EVENT_ID_DTYPE,
+    ColumnData,
+    EventColumns,
+    Int64Array,
+    SampleColumns,
+)
 
 
 class StoreReader:
@@ -72,6 +79,12 @@ class StoreReader:
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """See ``query.ports.SampleReader.summary_extent``."""
         return self._now()[0].summary_extent(series_id)
+
+    def annotations(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> Int64Array:
+        """See ``query.ports.SampleReader.annotations``."""
+        return self._now()[0].annotations(series_ids, known_at_lsn=known_at_lsn)
 
     def lsn_at(self, record_time_ns: int) -> int:
         """Last lsn recorded at or before a time, late by less than the table's step."""

@@ -3,11 +3,23 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from query.aggregates import INTERPOLATED, UNCERTAIN_DATA_SUB_NORMAL
-from query.facts import Float64Array, Rules, usable
+from query.facts.rules import Rules, usable
 from query.series import Signal
-from storage_engine.sample import BAD_NO_DATA, GOOD, UNCERTAIN, Int64Array, UInt32Array
+from query.status import INTERPOLATED, UNCERTAIN_DATA_SUB_NORMAL
+from storage_engine.sample import (
+    BAD_NO_DATA,
+    DTYPES,
+    GOOD,
+    UNCERTAIN,
+    AnyArray,
+    Int64Array,
+    UInt32Array,
+    ValueType,
+)
+
+Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +89,10 @@ def interpolate(signal: Signal, time_ns: Int64Array, rules: Rules) -> Interpolat
     status = np.where(found < 0, BAD_NO_DATA, np.where(exact, raw, code)).astype(np.uint32)
     row = np.where(found < 0, -1, place[left])
     return Interpolated(row, np.where(found < 0, 0.0, number), status)
+
+
+def as_type(number: AnyArray, type_: ValueType) -> AnyArray:
+    """Computed numbers in the tag's own type; whole numbers are rounded to the nearest."""
+    if type_ in (ValueType.INT64, ValueType.UINT64):
+        number = np.rint(number.astype(np.float64))
+    return number.astype(DTYPES[type_])

@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from query.aggregates import AGGREGATES, Evidence, good_share
-from query.facts import Rules
+from query.aggregates.durations import good_share
+from query.aggregates.evidence import Evidence
+from query.aggregates.registry import AGGREGATES
+from query.facts.rules import Rules
 from query.plan import AggregatePlan
+from query.ports import Tag
 from query.request import AggregateRequest, QueryLimits
 from query.result import AggregateResult
 from query.scan import scan
@@ -39,35 +42,34 @@ def aggregate_windows(
     tag = samples.tag
     extent = _extent(samples)
     first_ns, last_ns = extent if extent is not None else (TIME_MAX_NS, TIME_MIN_NS)
-    data_end_ns = last_ns + request.resolution_ns
-    if now_ns is not None and extent is not None:
-        data_end_ns = max(data_end_ns, now_ns)
-    stepped = tag.stepped if request.stepped is None else request.stepped
-    rules = Rules(
-        stepped=stepped or tag.type not in NUMERIC,
-        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
-        use_sloped_extrapolation=request.use_sloped_extrapolation and now_ns is None,
-        data_end_ns=data_end_ns,
-        hold=now_ns is not None,
-    )
+    rules = _rules(tag, request, last_ns, now_ns)
+    data_end_ns = rules.data_end_ns
     start, end = windows = plan.start_ns, plan.end_ns
-    wanted = {"extremes": plan.extremes, "area": plan.area}
     rows = load(samples, windows, limits)
     if rows is None:
         nothing = np.zeros(len(start), np.int64)
-        facts = scan(samples, windows, rules, limits, **wanted)
+        facts = scan(samples, windows, rules, limits, plan.facts)
         found = Answered(facts, nothing, nothing > 0)
     else:
-        found = answer(samples, rows, windows, rules, limits, **wanted)
+        found = answer(samples, rows, windows, rules, limits, wanted=plan.facts)
     facts = found.facts
-    outside = (end <= first_ns) | (start >= data_end_ns) | found.blind
+    before = (end <= first_ns) | found.blind
+    outside = before | (start >= data_end_ns)
+    annotated = any(AGGREGATES[name].annotations for name in request.aggregates)
     evidence = Evidence(
         facts,
+        start,
+        end,
+        before,
         outside,
         ~outside & ((start < first_ns) | (end > data_end_ns)),
+        data_end_ns,
+        request.resolution_ns,
+        rules.stepped,
         request.treat_uncertain_as_bad,
         request.percent_data_bad,
         request.percent_data_good,
+        samples.annotations() if annotated else np.zeros(0, np.int64),
     )
     counts = facts.counts
     return AggregateResult(
@@ -79,6 +81,21 @@ def aggregate_windows(
         np.asarray(counts.good + counts.uncertain + counts.bad, dtype=np.int64),
         evidence.partial,
         found.summary_ns,
+    )
+
+
+def _rules(tag: Tag, request: AggregateRequest, last_ns: int, now_ns: int | None) -> Rules:
+    """Rules of a request for a tag whose newest sample is at ``last_ns``."""
+    data_end_ns = last_ns + request.resolution_ns
+    if now_ns is not None and last_ns > TIME_MIN_NS:
+        data_end_ns = max(data_end_ns, now_ns)
+    stepped = tag.stepped if request.stepped is None else request.stepped
+    return Rules(
+        stepped=stepped or tag.type not in NUMERIC,
+        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+        use_sloped_extrapolation=request.use_sloped_extrapolation and now_ns is None,
+        data_end_ns=data_end_ns,
+        hold=now_ns is not None,
     )
 
 

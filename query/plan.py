@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from query.aggregates import AGGREGATES
+from query.aggregates.registry import AGGREGATES
 from query.errors import BadRequest, LimitExceeded
 from query.ports import Tag
 from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest
@@ -34,8 +34,7 @@ class AggregatePlan:
 
     start_ns: Int64Array
     end_ns: Int64Array
-    extremes: bool
-    area: bool
+    facts: tuple[str, ...]
 
 
 def plan_raw(request: RawRequest, limits: QueryLimits) -> RawPlan:
@@ -93,7 +92,7 @@ def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> 
         When there would be more than ``limits.intervals_max`` intervals.
     """
     what = "aggregate"
-    extremes, area = wanted_facts(request.aggregates, tag)
+    facts = wanted_facts(request.aggregates, tag)
     start, end, interval = request.start_ns, request.end_ns, request.interval_ns
     if start == end:
         raise BadRequest(what, got="an empty window", want="start other than end", where="end_ns")
@@ -123,9 +122,9 @@ def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> 
     steps = np.arange(count, dtype=np.int64) * interval
     if start < end:
         starts = start + steps
-        return AggregatePlan(starts, np.append(starts[1:], np.int64(end)), extremes, area)
+        return AggregatePlan(starts, np.append(starts[1:], np.int64(end)), facts)
     ends = start - steps
-    return AggregatePlan(np.append(ends[1:], np.int64(end)), ends, extremes, area)
+    return AggregatePlan(np.append(ends[1:], np.int64(end)), ends, facts)
 
 
 def plan_windows(
@@ -146,7 +145,7 @@ def plan_windows(
         For more than ``limits.intervals_max`` windows.
     """
     what = "aggregate windows"
-    extremes, area = wanted_facts(names, tag)
+    facts = wanted_facts(names, tag)
     if start.shape != end.shape or start.ndim != 1:
         raise BadRequest(
             what,
@@ -172,11 +171,11 @@ def plan_windows(
         )
     if len(start):
         _check_times(what, int(start.min()), int(end.max()))
-    return AggregatePlan(start, end, extremes, area)
+    return AggregatePlan(start, end, facts)
 
 
-def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[bool, bool]:
-    """Whether extremes, and whether areas, are wanted by aggregates of a tag.
+def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[str, ...]:
+    """Kinds of facts that aggregates of a tag want, each once.
 
     Raises
     ------
@@ -198,8 +197,7 @@ def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[bool, bool]:
                 want=f"a numeric tag, or one of {able}",
                 where=f"tag {tag.name!r}",
             )
-    chosen = [AGGREGATES[name] for name in names]
-    return any(a.extremes for a in chosen), any(a.area for a in chosen)
+    return tuple(dict.fromkeys(kind for name in names for kind in AGGREGATES[name].facts))
 
 
 def plan_plot(request: PlotRequest, limits: QueryLimits) -> Int64Array:

@@ -7,7 +7,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from storage_engine.sample import ColumnData, EventColumns, SampleColumns, UInt32Array, ValueType
+from storage_engine.sample import (
+    ColumnData,
+    EventColumns,
+    Int64Array,
+    SampleColumns,
+    UInt32Array,
+    ValueType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,12 @@ class SampleReader(Protocol):
 
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """First and last time that summaries of a series begin at, seen or not; None for none."""
+        ...
+
+    def annotations(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> Int64Array:
+        """Times of the annotations of series, each of the series together once; ascending."""
         ...
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from query.errors import BadRequest, LimitExceeded
-from query.facts import Rules
-from query.interpolation import interpolate
+from query.facts.rules import Rules
+from query.interpolation import as_type, interpolate
 from query.plan import RawPlan
 from query.request import QueryLimits, RawRequest
 from query.result import RawResult
@@ -27,7 +27,6 @@ from query.series import (
 from storage_engine.sample import (
     BAD_NO_DATA,
     DTYPES,
-    AnyArray,
     ColumnData,
     SampleColumns,
     ValueType,
@@ -248,17 +247,10 @@ def _interpolated_row(
     held = samples.previous(int(signal.timestamp_ns[found.row[0]]), inclusive=True)
     value = held.value
     if not stepped:
-        value = ColumnData(value.type, _as_type(found.number, value.type))
+        value = ColumnData(value.type, as_type(found.number, value.type))
     return SampleColumns(
         np.array([time_ns], dtype=np.int64), found.status, value, np.zeros(1, dtype=np.uint64)
     )
-
-
-def _as_type(number: AnyArray, type_: ValueType) -> AnyArray:
-    """Computed numbers in the tag's own type; whole numbers are rounded to the nearest."""
-    if type_ in (ValueType.INT64, ValueType.UINT64):
-        number = np.rint(number.astype(np.float64))
-    return number.astype(DTYPES[type_])
 
 
 def _null_row(type_: ValueType, time_ns: int, quality: int) -> SampleColumns:

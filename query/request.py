@@ -89,7 +89,7 @@ class AggregateRequest:
     interval_ns : int
         Length of an interval; 0 means one interval over the whole window.
     aggregates : tuple of str
-        Names of the registry in ``query/aggregates.py``.
+        Names in ``query/aggregates/registry.py``.
     treat_uncertain_as_bad : bool
         Uncertain samples count as bad (the standard's default).
     percent_data_bad, percent_data_good : float

@@ -78,14 +78,18 @@ class AggregateColumn:
     valid : bool, shape (n,)
         False: the result is null.
     status : uint32, shape (n,)
-        OPC UA status code with the info bits of OPC 10000-13: calculated 0x01, partial 0x04,
-        multiple values 0x10, each with 0x400.
+        OPC UA status code with the info bits of OPC 10000-13: calculated 0x01, interpolated 0x02,
+        partial 0x04, multiple values 0x10, each with 0x400.
+    time_ns : int64, shape (n,), or None
+        Time of each value, of aggregates that tell it (start of the interval where null); None:
+        the start of the interval.
     """
 
     type: ValueType
     value: AnyArray
     valid: BoolArray
     status: UInt32Array
+    time_ns: Int64Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

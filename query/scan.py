@@ -4,48 +4,32 @@ One piece of rows is in memory at a time. Around each piece stand the few sample
 its edges need: the nearest of any quality, and the nearest usable ones.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from query.errors import LimitExceeded
-from query.facts import (
-    AreaFacts,
-    CountFacts,
-    ExtremeFacts,
-    RegionFacts,
-    Rules,
-    Windows,
-    area_facts,
-    count_facts,
-    extreme_facts,
-    region_facts,
-    usable,
-)
+from query.facts.registry import ALWAYS, KINDS, Facts, Kind
+from query.facts.rules import Rules, Windows, usable
 from query.request import QueryLimits
-from query.series import TIME_MAX_NS, TIME_MIN_NS, Signal, TagSamples, join_signals
-from storage_engine.sample import DTYPES, BoolArray, Int64Array, ValueType
+from query.series import (
+    NUMERIC,
+    TIME_MAX_NS,
+    TIME_MIN_NS,
+    Signal,
+    TagSamples,
+    as_values,
+    join_signals,
+)
+from storage_engine.sample import Int64Array, ValueType
 
 _T = TypeVar("_T")
 _FIRST_LOOK_ROWS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Facts of every window, in the order the windows were given.
-
-    ``extremes`` and ``area`` are None unless asked for. ``number_type`` is the type of the
-    extremes: the samples' own, or float64 where series of several types met.
-    """
-
-    counts: CountFacts
-    regions: RegionFacts
-    extremes: ExtremeFacts | None
-    area: AreaFacts | None
-    number_type: ValueType
+# Windows by number, kinds of facts of each, in that order, and the type of their values if known.
+Part = tuple[Int64Array, dict[str, Any], ValueType | None]
 
 
 def scan(
@@ -53,9 +37,7 @@ def scan(
     windows: tuple[Int64Array, Int64Array],
     rules: Rules,
     limits: QueryLimits,
-    *,
-    extremes: bool,
-    area: bool,
+    wanted: Iterable[str] = (),
 ) -> Facts:
     """Facts of windows [start, end), which may overlap and come in any order.
 
@@ -69,8 +51,8 @@ def scan(
         How samples become facts.
     limits : QueryLimits
         Size of a piece, and how many samples may be read in all.
-    extremes, area : bool
-        Which of the optional facts are wanted.
+    wanted : iterable of str
+        Which kinds of facts beside those that are always there.
 
     Raises
     ------
@@ -81,11 +63,9 @@ def scan(
     order = np.argsort(start, kind="stable")
     start, end = start[order], end[order]
     latest_end = np.maximum.accumulate(end)
-    found: list[tuple[Int64Array, tuple[Any, ...]]] = []
-    types: set[ValueType] = set()
-    kernels = [count_facts, region_facts]
-    kernels += [extreme_facts] if extremes else []
-    kernels += [area_facts] if area else []
+    kinds = {name: KINDS[name] for name in (*ALWAYS, *wanted)}
+    usable_around = any(kind.usable_around for kind in kinds.values())
+    parts: list[Part] = []
     for low, high, piece in _pieces(samples, _spans(start, latest_end), limits):
         candidates = np.arange(
             np.searchsorted(latest_end, low, side="right"), np.searchsorted(start, high)
@@ -93,65 +73,59 @@ def scan(
         inside = candidates[end[candidates] > low]
         if len(inside) == 0:
             continue
-        around = _with_neighbours(samples, piece, (low, high), rules, limits, area=area)
-        if len(around):
-            types.add(around.type)
+        around = _with_neighbours(
+            samples, piece, (low, high), rules, limits, usable_around=usable_around
+        )
         cut = Windows(np.maximum(start[inside], low), np.minimum(end[inside], high), start[inside])
-        found.append((inside, tuple(kernel(around, cut, rules) for kernel in kernels)))
-    if not found:  # no window at all: facts of the right types and no rows
+        found = {name: kind.kernel(around, cut, rules) for name, kind in kinds.items()}
+        parts.append((order[inside], found, around.type if len(around) else None))
+    if not parts:  # no window at all: facts of the right types and no rows
         none = samples.signal(0, 0)[0]
         empty = Windows(start, end, start)
-        found.append((start, tuple(kernel(none, empty, rules) for kernel in kernels)))
-    groups = _joined(found, len(start), np.argsort(order, kind="stable"))
-    counts, regions, *rest = groups
-    number_type = types.pop() if len(types) == 1 else ValueType.FLOAT64
-    if extremes:
-        dtype = DTYPES[number_type]
-        smallest, largest = rest[0].minimum.astype(dtype), rest[0].maximum.astype(dtype)
-        rest[0] = replace(rest[0], minimum=smallest, maximum=largest)
-    return Facts(
-        counts, regions, rest[0] if extremes else None, rest[-1] if area else None, number_type
-    )
+        parts = [(start, {n: k.kernel(none, empty, rules) for n, k in kinds.items()}, None)]
+    return join_facts(parts, len(start))
 
 
-def join_facts(
-    parts: Sequence[tuple[Int64Array, Facts]], count: int, *, extremes: bool, area: bool
-) -> Facts:
+def join_facts(parts: Sequence[Part], count: int) -> Facts:
     """Facts of windows from facts of their parts.
 
     Parameters
     ----------
-    parts : sequence of (int64 array, Facts)
-        Number of the window that each row belongs to, and the rows; every window has one.
+    parts : sequence of Part
+        Those of one window in order of time, as far as a kind minds; of each kind that a part
+        has, every window has one.
     count : int
         Windows.
-    extremes, area : bool
-        Which of the optional facts there are.
     """
-    types = {
-        facts.number_type
-        for _, facts in parts
-        if facts.extremes is not None and facts.extremes.minimum_ties.any()
-    }
-    number_type = types.pop() if len(types) == 1 else ValueType.FLOAT64
-    found: list[tuple[Int64Array, tuple[Any, ...]]] = []
-    for owner, facts in parts:
-        optional: list[Any] = []
-        if extremes:
-            assert facts.extremes is not None, "every part was asked for extremes"
-            dtype = DTYPES[number_type]
-            smallest, largest = facts.extremes.minimum, facts.extremes.maximum
-            optional.append(
-                replace(
-                    facts.extremes, minimum=smallest.astype(dtype), maximum=largest.astype(dtype)
-                )
-            )
-        optional += [facts.area] if area else []
-        found.append((owner, (facts.counts, facts.regions, *optional)))
-    counts, regions, *rest = _joined(found, count, np.arange(count))
-    return Facts(
-        counts, regions, rest[0] if extremes else None, rest[-1] if area else None, number_type
-    )
+    types = {type_ for _, _, type_ in parts if type_ is not None}
+    type_ = ValueType.FLOAT64 if types <= NUMERIC else ValueType.TEXT
+    type_ = types.pop() if len(types) == 1 else type_
+    joined: dict[str, Any] = {}
+    for name, kind in KINDS.items():
+        held = [(owner, found[name]) for owner, found, _ in parts if name in found]
+        if not held:
+            continue
+        window = np.concatenate([owner for owner, _ in held])
+        place = np.argsort(window, kind="stable")
+        firsts = np.searchsorted(window[place], np.arange(count))
+        whole = _concatenated([_typed(facts, kind, type_) for _, facts in held], place)
+        joined[name] = kind.join(whole, firsts) if count else whole
+    return Facts(type_, **joined)
+
+
+def _typed(facts: Any, kind: Kind, type_: ValueType) -> Any:
+    """Facts with their values in one type; those of a part without samples mean nothing."""
+    values = {field: as_values(getattr(facts, field), type_) for field in kind.native}
+    return replace(facts, **values) if values else facts
+
+
+def part_of(windows: Int64Array, facts: Facts) -> Part:
+    """Facts of whole windows as a part."""
+    kinds = {name: getattr(facts, name) for name in KINDS}
+    found = {name: one for name, one in kinds.items() if one is not None}
+    counts = facts.counts
+    held = (counts.good + counts.uncertain + counts.bad).any()
+    return windows, found, facts.number_type if held else None
 
 
 def neighbours(
@@ -205,9 +179,9 @@ def _with_neighbours(
     rules: Rules,
     limits: QueryLimits,
     *,
-    area: bool,
+    usable_around: bool,
 ) -> Signal:
-    reach = (2 if rules.use_sloped_extrapolation else 1) if area else 0
+    reach = (2 if rules.use_sloped_extrapolation else 1) if usable_around else 0
     return join_signals(
         [
             neighbours(samples, edges[0], rules, reach, before=True, limits=limits),
@@ -252,61 +226,9 @@ def _too_many(samples: TagSamples, limits: QueryLimits) -> LimitExceeded:
     )
 
 
-def _joined(
-    found: list[tuple[Int64Array, tuple[Any, ...]]], count: int, back: npt.NDArray[np.intp]
-) -> list[Any]:
-    """Facts of whole windows from facts of their pieces, in the order of the request."""
-    window = np.concatenate([inside for inside, _ in found])
-    place = np.argsort(window, kind="stable")
-    firsts = np.searchsorted(window[place], np.arange(count))
-    groups = []
-    for parts in zip(*(facts for _, facts in found), strict=True):
-        whole = _concatenated(parts, place)
-        joined = (
-            _joined_extremes(whole, firsts)
-            if isinstance(whole, ExtremeFacts)
-            else _added(whole, firsts)
-        )
-        groups.append(_concatenated((joined,), back))
-    return groups
-
-
 def _concatenated(parts: Sequence[_T], rows: npt.NDArray[np.intp]) -> _T:
     columns = [
         np.concatenate([getattr(part, field.name) for part in parts])[rows]
         for field in fields(parts[0])  # type: ignore[arg-type] # all facts are dataclasses
     ]
     return type(parts[0])(*columns)
-
-
-def _added(facts: _T, firsts: npt.NDArray[np.intp]) -> _T:
-    """Counts, durations and areas add up; doubts join by or."""
-    columns = []
-    for field in fields(facts):  # type: ignore[arg-type]
-        values = getattr(facts, field.name)
-        fold = np.logical_or if values.dtype == np.bool_ else np.add
-        columns.append(fold.reduceat(values, firsts))
-    return type(facts)(*columns)
-
-
-def _joined_extremes(facts: ExtremeFacts, firsts: npt.NDArray[np.intp]) -> ExtremeFacts:
-    columns: list[Any] = []
-    sizes = np.diff(np.append(firsts, len(facts.minimum)))
-    for values, ties, at_start, fold in (
-        (facts.minimum, facts.minimum_ties, facts.minimum_at_start, np.minimum),
-        (facts.maximum, facts.maximum_ties, facts.maximum_at_start, np.maximum),
-    ):
-        held = ties > 0
-        filled: BoolArray = np.logical_or.reduceat(held, firsts)
-        kept = np.flatnonzero(held)
-        extreme = np.zeros(len(firsts), dtype=values.dtype)
-        if len(kept):
-            starts = np.searchsorted(kept, firsts[filled])
-            extreme[filled] = fold.reduceat(values[kept], starts)
-        same = held & (values == np.repeat(extreme, sizes))
-        columns += [
-            extreme,
-            np.add.reduceat(np.where(same, ties, 0), firsts),
-            np.logical_or.reduceat(same & at_start, firsts),
-        ]
-    return ExtremeFacts(*columns)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from query.ports import SampleReader, Tag
 from storage_engine.sample import (
+    BAD,
     DTYPES,
     AnyArray,
     BoolArray,
@@ -16,6 +17,7 @@ from storage_engine.sample import (
     EventColumns,
     Int64Array,
     SampleColumns,
+    UInt32Array,
     ValueType,
     severity,
 )
@@ -41,6 +43,8 @@ class Signal:
     severity : uint8, shape (n,)
         0 good, 1 uncertain, 2 bad. A null, a NaN, and in a numeric tag whatever is no number,
         count as bad.
+    code : uint32, shape (n,)
+        Status codes; of a sample that is Good or Uncertain without a value, plain Bad.
     number : float64, shape (n,)
         0 where there is none.
     native : array, shape (n,)
@@ -51,6 +55,7 @@ class Signal:
 
     timestamp_ns: Int64Array
     severity: npt.NDArray[np.uint8]
+    code: UInt32Array
     number: npt.NDArray[np.float64]
     native: AnyArray
     type: ValueType
@@ -63,6 +68,7 @@ class Signal:
         return Signal(
             self.timestamp_ns[rows],
             self.severity[rows],
+            self.code[rows],
             self.number[rows],
             self.native[rows],
             self.type,
@@ -119,6 +125,10 @@ class TagSamples:
         found = [self._reader.summary_extent(series_id) for series_id in self.tag.series]
         held = [extent for extent in found if extent is not None]
         return (min(e[0] for e in held), max(e[1] for e in held)) if held else None
+
+    def annotations(self) -> Int64Array:
+        """Times of the tag's annotations, ascending."""
+        return self._reader.annotations(self.tag.series, known_at_lsn=self._known_at_lsn)
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -225,7 +235,8 @@ def as_signal(columns: SampleColumns, *, numeric: bool) -> Signal:
         The tag is numeric: what is no number counts as bad.
     """
     value = columns.value
-    level = severity(columns.quality)
+    code = columns.quality
+    level = severity(code)
     valid = value.valid
     if value.type in NUMERIC:
         number = value.value.astype(np.float64)
@@ -239,10 +250,11 @@ def as_signal(columns: SampleColumns, *, numeric: bool) -> Signal:
         if numeric:
             valid = np.zeros(len(columns), dtype=np.bool_)
     if valid is not None:
+        code = np.where(valid | (level == 2), code, np.uint32(BAD)).astype(np.uint32)
         level = np.where(valid, level, np.uint8(2))
     native = value.value if value.type in NUMERIC or not numeric else number
     type_ = value.type if value.type in NUMERIC or not numeric else ValueType.FLOAT64
-    return Signal(columns.timestamp_ns, level, number, native, type_)
+    return Signal(columns.timestamp_ns, level, code, number, native, type_)
 
 
 def join_signals(parts: Sequence[Signal]) -> Signal:
@@ -253,6 +265,7 @@ def join_signals(parts: Sequence[Signal]) -> Signal:
     return Signal(
         np.concatenate([part.timestamp_ns for part in filled]),
         np.concatenate([part.severity for part in filled]),
+        np.concatenate([part.code for part in filled]),
         np.concatenate([part.number for part in filled]),
         np.concatenate([part.native if same else part.number for part in filled]),
         types.pop() if same else ValueType.FLOAT64,
@@ -318,6 +331,13 @@ def join_values(parts: Sequence[ColumnData], *, numeric: bool = False) -> Column
         return ColumnData(ValueType.FLOAT64, np.concatenate(numbers), valid)
     texts = np.array([_text(v) for part in filled for v in part.objects()], dtype=np.object_)
     return ColumnData(ValueType.TEXT, texts, valid)
+
+
+def as_values(values: AnyArray, type_: ValueType) -> AnyArray:
+    """Values of perhaps several types as one type; text where it is one."""
+    if type_ == ValueType.TEXT:
+        return np.array([_text(v) for v in values.tolist()], dtype=np.object_)
+    return values.astype(DTYPES[type_], copy=False)
 
 
 def valid_of(column: ColumnData) -> BoolArray:

@@ -63,7 +63,8 @@ class SummaryRows:
         time, order = np.unique(np.concatenate(times), return_index=True)
         native = np.concatenate(values)[order]
         level = np.concatenate(levels)[order]
-        return Signal(time, level, native.astype(np.float64), native, self.type)
+        code = level.astype(np.uint32) << np.uint32(30)
+        return Signal(time, level, code, native.astype(np.float64), native, self.type)
 
 
 class SkeletonSamples(TagSamples):

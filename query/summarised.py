@@ -4,26 +4,30 @@ Between the last sample of one summary and the first of the next the skeleton is
 so the kernels that work on samples work there too. What lies inside a summary is taken from it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from query.aggregates.registry import AGGREGATES
 from query.errors import BadRequest
-from query.facts import (
-    AreaFacts,
-    CountFacts,
-    ExtremeFacts,
-    RegionFacts,
-    Rules,
-    fold_ranges,
-    sum_ranges,
-)
+from query.facts.area import AreaFacts
+from query.facts.counts import CountFacts
+from query.facts.extremes import ExtremeFacts
+from query.facts.moments import SumFacts
+from query.facts.ranges import first_of_each, fold_ranges, spread, sum_ranges
+from query.facts.regions import RegionFacts
+from query.facts.registry import Facts
+from query.facts.rules import Rules
 from query.request import QueryLimits
-from query.scan import Facts, join_facts, scan
+from query.scan import Part, join_facts, part_of, scan
 from query.series import TagSamples
 from query.summaries import SkeletonSamples, SummaryRows, Windows
-from storage_engine.sample import DTYPES, BoolArray, Int64Array, ValueType
+from storage_engine.sample import BoolArray, Int64Array
+
+_EXTREMES = ("extremes", "usable_extremes")
+_AT_EDGES = ("edges", "bounds", "interpolated")
+TOLD = (*_EXTREMES, *_AT_EDGES, "area", "sums")  # what summaries tell beside counts and regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,7 @@ def answer(
     rules: Rules,
     limits: QueryLimits,
     *,
-    extremes: bool,
-    area: bool,
+    wanted: tuple[str, ...] = (),
 ) -> Answered:
     """Facts of windows over summaries and raw samples.
 
@@ -64,8 +67,8 @@ def answer(
     windows : pair of int64, shape (n,)
     rules : Rules
     limits : QueryLimits
-    extremes, area : bool
-        Which facts are wanted.
+    wanted : tuple of str
+        Which kinds of facts beside those that are always there.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def answer(
     Raises
     ------
     BadRequest
-        For rules that summaries were not made by.
+        For rules that summaries were not made by, and facts that they do not tell.
     LimitExceeded
     """
     start, end = windows
@@ -83,23 +86,23 @@ def answer(
     touches = (start < joined.until_ns) & (end > joined.from_ns)
     whole = touches & _is_whole(rows, windows, inside)
     if whole.any():
-        _check_rules(samples, rows, rules)
+        _check(samples, rows, rules, wanted)
     uncertain = not rules.treat_uncertain_as_bad and bool(rows.columns["uncertain"].any())
     usual = samples if uncertain or rules.use_sloped_extrapolation else joined
-    parts: list[tuple[Int64Array, Facts]] = []
+    parts: list[Part] = []
     for holder, chosen in ((usual, ~touches), (samples, touches & ~whole)):
         place = np.flatnonzero(chosen)
         if len(place):
-            cut = (start[place], end[place])
-            parts.append((place, scan(holder, cut, rules, limits, extremes=extremes, area=area)))
+            facts = scan(holder, (start[place], end[place]), rules, limits, wanted)
+            parts.append(part_of(place, facts))
     place = np.flatnonzero(whole)
     if len(place):
         span = (inside[0][place], inside[1][place])
-        made = _Whole(samples, joined, rows, rules, limits).facts(
-            (start[place], end[place]), span, extremes=extremes, area=area
+        made = _Whole(samples, joined, rows, rules, limits).parts(
+            (start[place], end[place]), span, wanted
         )
-        parts += [(place[own], facts) for own, facts in made]
-    facts = join_facts(parts, len(start), extremes=extremes, area=area)
+        parts += [(place[own], found, type_) for own, found, type_ in made]
+    facts = join_facts(parts, len(start))
     length = np.append(rows.end - rows.start, 0)[np.minimum(inside[0], max(len(rows) - 1, 0))]
     longest = fold_ranges(np.maximum, rows.end - rows.start, *inside)
     counted = facts.counts.good + facts.counts.uncertain + facts.counts.bad
@@ -126,9 +129,18 @@ def _is_whole(
     return ~cut
 
 
-def _check_rules(samples: TagSamples, rows: SummaryRows, rules: Rules) -> None:
+def _check(samples: TagSamples, rows: SummaryRows, rules: Rules, wanted: tuple[str, ...]) -> None:
     what = "aggregate what only summaries are left of"
     where = f"tag {samples.tag.name!r}"
+    untold = [name for name in wanted if name not in TOLD]
+    if untold:
+        names = {name for name, one in AGGREGATES.items() if not set(one.facts) <= set(TOLD)}
+        raise BadRequest(
+            what,
+            got=f"an aggregate that needs {' and '.join(untold)} of the samples",
+            want=f"none of {', '.join(n for n in AGGREGATES if n in names)}",
+            where=where,
+        )
     if rules.use_sloped_extrapolation:
         raise BadRequest(
             what, got="sloped extrapolation", want="use_sloped_extrapolation false", where=where
@@ -152,34 +164,31 @@ class _Whole:
     rules: Rules
     limits: QueryLimits
 
-    def facts(
-        self,
-        windows: Windows,
-        inside: tuple[Int64Array, Int64Array],
-        *,
-        extremes: bool,
-        area: bool,
-    ) -> list[tuple[Int64Array, Facts]]:
-        """Facts whose sums are those of the windows, each with the windows it belongs to."""
-        count = len(windows[0])
-        every = np.arange(count)
+    def parts(
+        self, windows: Windows, inside: tuple[Int64Array, Int64Array], wanted: tuple[str, ...]
+    ) -> list[Part]:
+        """Facts that join into those of the windows, each with the windows it belongs to."""
+        every = np.arange(len(windows[0]))
         table = self.rows.columns
         ranges = [sum_ranges(table[name], *inside) for name in ("good", "uncertain", "bad")]
-        found = [
-            (
-                every,
-                Facts(
-                    CountFacts(*ranges),
-                    self._regions(inside),
-                    self._extremes(windows[0], inside) if extremes else None,
-                    self._areas(inside) if area else None,
-                    self.rows.type,
-                ),
-            )
+        found: dict[str, Any] = {"counts": CountFacts(*ranges), "regions": self._regions(inside)}
+        for name in wanted:
+            if name in _EXTREMES:
+                found[name] = self._extremes(inside)
+        if "sums" in wanted:
+            found["sums"] = SumFacts(fold_ranges(np.add, table["sum"], *inside))
+        if "area" in wanted:
+            found["area"] = self._areas(inside)
+        at_edges = [name for name in wanted if name in _AT_EDGES]
+        if at_edges:
+            # The samples nearest to the edges are in the skeleton, inside and outside.
+            facts = scan(self.joined, windows, self.rules, self.limits, at_edges)
+            found |= {name: getattr(facts, name) for name in at_edges}
+        return [
+            (every, found, self.rows.type),
+            *self._between(windows, area="area" in wanted),
+            *self._outside(windows, wanted),
         ]
-        found += self._between(windows, extremes=extremes, area=area)
-        found += self._outside(windows, extremes=extremes, area=area)
-        return found
 
     def _regions(self, inside: tuple[Int64Array, Int64Array]) -> RegionFacts:
         table = self.rows.columns
@@ -198,51 +207,36 @@ class _Whole:
         area = fold_ranges(np.add, table["through"], *inside)
         return AreaFacts(area, sum_ranges(covered, *inside), doubt)
 
-    def _extremes(self, start: Int64Array, inside: tuple[Int64Array, Int64Array]) -> ExtremeFacts:
+    def _extremes(self, inside: tuple[Int64Array, Int64Array]) -> ExtremeFacts:
         table = self.rows.columns
         place = np.flatnonzero(table["good"] > 0)
-        if len(place) == 0:
-            return _no_extremes(len(start), self.rows.type)
         low, high = (np.searchsorted(place, edge) for edge in inside)
-        filled = high > low
-        first = place[np.minimum(low, len(place) - 1)]
+        window, rows = spread(low, high)
         found: list[Any] = []
         for name, fold in (("minimum", np.minimum), ("maximum", np.maximum)):
             value = table[name][place]
             best = fold_ranges(fold, value, low, high)
-            window = np.repeat(np.arange(len(start)), high - low)
-            rows = np.arange(len(window)) + np.repeat(
-                low - np.cumsum(high - low) + (high - low), high - low
-            )
             same = value[rows] == best[window]
-            ties = np.zeros(len(start), np.int64)
+            ties = np.zeros(len(low), np.int64)
             np.add.at(ties, window[same], table[f"{name}_count"][place][rows[same]])
-            at_start = filled & (table["first_good_time"][first] == start)
-            found += [best, ties, at_start & (table["first_good"][first] == best)]
+            first = first_of_each(window, same, len(low))
+            when = np.zeros(len(low), np.int64)
+            when[first >= 0] = table[f"{name}_time"][place][rows[first[first >= 0]]]
+            found += [best, ties, when]
         return ExtremeFacts(*found)
 
-    def _between(
-        self, windows: Windows, *, extremes: bool, area: bool
-    ) -> list[tuple[Int64Array, Facts]]:
+    def _between(self, windows: Windows, *, area: bool) -> list[Part]:
         """Facts of the time that lies in no summary; its samples are counted elsewhere."""
         table = self.rows.columns
         every = np.arange(len(self.rows))
         owner, cut = self._cuts(windows, every, ("first_time", "last_time"))
-        made = scan(self.joined, cut, self.rules, self.limits, extremes=False, area=False)
-        zero = np.zeros(len(owner), np.int64)
-        nothing = CountFacts(zero, zero, zero)
-        none = _no_extremes(len(owner), self.rows.type) if extremes else None
-        blank = AreaFacts(zero.astype(np.float64), zero, zero > 0) if area else None
-        found = [(owner, replace(made, counts=nothing, extremes=none, area=blank))]
+        made = scan(self.joined, cut, self.rules, self.limits)
+        found: list[Part] = [(owner, {"regions": made.regions}, None)]
         if area:
             good = np.flatnonzero(table["good"] > 0)
             owner, cut = self._cuts(windows, good, ("first_good_time", "last_good_time"))
-            made = scan(self.joined, cut, self.rules, self.limits, extremes=False, area=True)
-            zero = np.zeros(len(owner), np.int64)
-            none = _no_extremes(len(owner), self.rows.type) if extremes else None
-            regions = RegionFacts(zero, zero, zero, zero, zero.astype(np.float64))
-            counts = CountFacts(zero, zero, zero)
-            found.append((owner, replace(made, counts=counts, regions=regions, extremes=none)))
+            made = scan(self.joined, cut, self.rules, self.limits, ("area",))
+            found.append((owner, {"area": made.area}, None))
         return found
 
     def _cuts(
@@ -265,33 +259,19 @@ class _Whole:
         kept_rows = cut_from < cut_to
         return owner[kept_rows], (cut_from[kept_rows], cut_to[kept_rows])
 
-    def _outside(
-        self, windows: Windows, *, extremes: bool, area: bool
-    ) -> list[tuple[Int64Array, Facts]]:
-        """Raw samples of windows that reach beyond the summaries: counts and extremes."""
+    def _outside(self, windows: Windows, wanted: tuple[str, ...]) -> list[Part]:
+        """Raw samples of windows that reach beyond the summaries: what counts and adds them."""
         start, end = windows
         low, high = self.joined.from_ns, self.joined.until_ns
-        found = []
-        for begin, stop, inner in (
-            (start, np.minimum(end, low), False),
-            (np.maximum(start, high), end, True),
-        ):
+        kinds = [name for name in wanted if name in (*_EXTREMES, "sums")]
+        found: list[Part] = []
+        for begin, stop in ((start, np.minimum(end, low)), (np.maximum(start, high), end)):
             place = np.flatnonzero(begin < stop)
             if len(place) == 0:
                 continue
             cut = (begin[place], stop[place])
-            made = scan(self.raw, cut, self.rules, self.limits, extremes=extremes, area=False)
-            zero = np.zeros(len(place), np.int64)
-            regions = RegionFacts(zero, zero, zero, zero, zero.astype(np.float64))
-            blank = AreaFacts(zero.astype(np.float64), zero, zero > 0) if area else None
-            best = made.extremes
-            if best is not None and inner:
-                no = zero > 0
-                best = replace(best, minimum_at_start=no, maximum_at_start=no)
-            found.append((place, replace(made, regions=regions, extremes=best, area=blank)))
+            made = scan(self.raw, cut, self.rules, self.limits, kinds)
+            facts = {name: getattr(made, name) for name in ("counts", *kinds)}
+            counted = made.counts.good + made.counts.uncertain + made.counts.bad
+            found.append((place, facts, made.number_type if counted.any() else None))
         return found
-
-
-def _no_extremes(count: int, type_: ValueType) -> ExtremeFacts:
-    value, ties = np.zeros(count, DTYPES[type_]), np.zeros(count, np.int64)
-    return ExtremeFacts(value, ties, ties > 0, value, ties, ties > 0)

@@ -7,7 +7,15 @@ import numpy as np
 
 from query.errors import UnknownTag
 from query.ports import LatestColumns, Tag
-from storage_engine.sample import DTYPES, GOOD, ColumnData, EventColumns, SampleColumns, ValueType
+from storage_engine.sample import (
+    DTYPES,
+    GOOD,
+    ColumnData,
+    EventColumns,
+    Int64Array,
+    SampleColumns,
+    ValueType,
+)
 
 _TIME_END = 2**63 - 1
 
@@ -23,7 +31,12 @@ class MemoryReader:
 
     def __init__(self) -> None:
         self._series: dict[int, _Series] = {}
+        self._annotations: list[tuple[int, int]] = []
         self._lsn = 0
+
+    def annotate(self, series_id: int, time_ns: int) -> None:
+        """Put an annotation at a time of a series."""
+        self._annotations.append((series_id, time_ns))
 
     def add(
         self,
@@ -104,6 +117,12 @@ class MemoryReader:
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """As ``SampleReader.summary_extent``."""
         return None
+
+    def annotations(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> Int64Array:
+        """As ``SampleReader.annotations``; all are known at any time."""
+        return np.array(sorted(t for s, t in self._annotations if s in series_ids), np.int64)
 
 
 class MemoryResolver:

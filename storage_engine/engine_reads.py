@@ -1,9 +1,11 @@
 """The reading side of the engine. A read never waits for a flush, an fsync or a writer's disk."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from storage_engine.changes import CHANGES_UUID, Verb
 from storage_engine.engine_core import TIME_MAX, TIME_MIN, EngineCore
 from storage_engine.engine_types import LatestSamples
 from storage_engine.errors import InvalidArgument
@@ -11,7 +13,7 @@ from storage_engine.frame import SlotKind
 from storage_engine.latest import settle, values_by_type
 from storage_engine.newest import DOUBTFUL, PRESENT, STALE
 from storage_engine.reads import Window, read_events, read_samples
-from storage_engine.sample import EventColumns, SampleColumns
+from storage_engine.sample import EventColumns, Int64Array, SampleColumns
 from storage_engine.state import View
 from storage_engine.streams import EVENTS_TYPE, Duplicates, get_stream
 
@@ -215,3 +217,34 @@ class ReadSide(EngineCore):
         with self._lock:
             self._drain()
             return self._state.times.lsn_at(record_time_ns, self._state.applied_lsn)
+
+    def annotations(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> Int64Array:
+        """Starts of the annotated windows of series, from the trail of changes.
+
+        Parameters
+        ----------
+        series_ids : sequence of int
+            Of one tag: an annotation of it is recorded for each of its series and counts once.
+        known_at_lsn : int, optional
+
+        Returns
+        -------
+        int64, shape (n,)
+            Ascending; nanoseconds UTC.
+        """
+        into = self._state.streams.by_uuid.get(CHANGES_UUID)
+        if into is None:
+            return np.zeros(0, dtype=np.int64)
+        found = self.read_events(into, TIME_MIN, TIME_MAX, known_at_lsn=known_at_lsn)
+        names = ("start_ns", "end_ns", "principal", "reason", "comment")
+        verbs, streams, *facts = (found.data[name].objects() for name in ("verb", "stream", *names))
+        said: dict[object, Counter[tuple[int, ...]]] = {}
+        for verb, stream, words in zip(verbs, streams, zip(*facts, strict=True), strict=True):
+            if verb == Verb.ANNOTATE and stream in series_ids:
+                said.setdefault(stream, Counter())[words] += 1
+        told: Counter[tuple[int, ...]] = Counter()
+        for each in said.values():
+            told |= each
+        return np.array(sorted(words[0] for words in told.elements()), dtype=np.int64)

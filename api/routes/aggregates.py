@@ -54,6 +54,7 @@ def aggregates(
     facts |= complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
     facts |= collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
     facts["aggregates"] = list(result.columns)
+    times = {"start": result.start_ns, "end": result.end_ns}
     columns: dict[str, Any] = {
         "percent_good": result.percent_good,
         "samples_used": result.samples_used,
@@ -63,5 +64,7 @@ def aggregates(
     for name, column in result.columns.items():
         columns[name] = ColumnData(column.type, column.value, column.valid)
         columns[f"{name}_status"] = column.status
-    table = Table(facts, {"start": result.start_ns, "end": result.end_ns}, columns)
+        if column.time_ns is not None:
+            times[f"{name}_time"] = column.time_ns
+    table = Table(facts, times, columns)
     return table_response(table, arrow=arrow, form=parameters.time)

@@ -1,14 +1,14 @@
 """aggregates.py, facts.py, scan.py: the fast path equals a plain reading of the rules."""
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import pairwise
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query.aggregates import AGGREGATES
+from query.aggregates.registry import AGGREGATES
 from query.engine import Query
 from query.errors import BadRequest, LimitExceeded, UnknownTag
 from query.ports import Tag
@@ -16,151 +16,24 @@ from query.request import AggregateRequest, QueryLimits
 from query.testing import MemoryReader, MemoryResolver
 from storage_engine.sample import BAD, GOOD, UNCERTAIN, ValueType
 
-NO_DATA, DOUBT = 0x809B_0000, 0x40A4_0000
-CALC, PART, MULTI = 0x401, 0x404, 0x410
+sys.path.insert(0, str(Path(__file__).parent))
+from plain import Plain
+from plain_rules import LEVEL, MULTI
+
 NAMES = tuple(AGGREGATES)
-LEVEL = {GOOD: 0, UNCERTAIN: 1, BAD: 2}
-
-
-@dataclass
-class Plain:
-    """The rules of docs/query.md, one sample at a time, in exact fractions."""
-
-    rows: list  # (time, value or None, severity), strictly ascending
-    request: AggregateRequest
-    stepped: bool
-    now: int
-
-    def __post_init__(self):
-        hold = self.request.hold_last
-        self.first = self.rows[0][0] if self.rows else None
-        self.end = self.rows[-1][0] + 1 if self.rows else None
-        if hold and self.rows:
-            self.end = max(self.end, self.now)
-        self.usable = [r for r in self.rows if self.can(r)]
-
-    def can(self, row):
-        return row[2] == 0 or (row[2] == 1 and not self.request.treat_uncertain_as_bad)
-
-    def inside(self, a, b):
-        return [r for r in self.rows if a <= r[0] < b]
-
-    def interval(self, a, b):
-        """Name -> (value or None, status) of [a, b)."""
-        if not self.rows or b <= self.first or a >= self.end:
-            return dict.fromkeys(NAMES, (None, NO_DATA))
-        partial = PART if a < self.first or b > self.end else 0
-        rules = {
-            "Count": self.count,
-            "Minimum": lambda a, b: self.extreme(a, b, min),
-            "Maximum": lambda a, b: self.extreme(a, b, max),
-            "TimeAverage": self.time_average,
-            "TimeAverage2": self.time_average_2,
-            "PercentGood": lambda a, b: (self.percent_good(a, b), GOOD | CALC),
-        }
-        answers = {}
-        for name in NAMES:
-            value, status = rules[name](a, b)
-            bare = status in (NO_DATA, BAD)
-            answers[name] = (value, status if bare else status | partial)
-        return answers
-
-    def share(self, good, bad, total):
-        if total == 0 or Fraction(good, total) * 100 >= self.request.percent_data_good:
-            return GOOD
-        if Fraction(bad, total) * 100 >= self.request.percent_data_bad:
-            return BAD
-        return DOUBT
-
-    def count(self, a, b):
-        rows = self.inside(a, b)
-        good = sum(r[2] == 0 for r in rows)
-        status = self.share(good, sum(not self.can(r) for r in rows), len(rows))
-        return (None, BAD) if status == BAD else (good, status | CALC)
-
-    def extreme(self, a, b, choose):
-        rows = self.inside(a, b)
-        good = [r for r in rows if r[2] == 0]
-        if not good:
-            return None, NO_DATA
-        value = choose(r[1] for r in good)
-        ties = [r for r in good if r[1] == value]
-        status = DOUBT if len(good) < len(rows) else GOOD
-        status |= 0 if ties[0][0] == a else CALC
-        return value, status | (MULTI if len(ties) > 1 else 0)
-
-    def at(self, x):
-        """Value of the line through the usable samples; None before the first of them."""
-        before = [r for r in self.usable if r[0] <= x]
-        after = [r for r in self.usable if r[0] > x]
-        if not before:
-            return None
-        left, right = before[-1], (after[0] if after else None)
-        if right is None and self.request.use_sloped_extrapolation and not self.request.hold_last:
-            left, right = (before[-2], before[-1]) if len(before) > 1 else (left, None)
-        if right is None:
-            return Fraction(left[1])
-        slope = Fraction(right[1] - left[1]) / (right[0] - left[0])
-        return Fraction(left[1]) + slope * (x - left[0])
-
-    def doubtful(self, x):
-        """Whether the interpolated bound at x rests on anything but two good neighbours."""
-        before = [r for r in self.usable if r[0] <= x]
-        after = [r for r in self.usable if r[0] > x]
-        if not before:
-            return True
-        if before[-1][0] == x:
-            return before[-1][2] > 0
-        if not after:
-            held = self.request.hold_last and self.stepped and before[-1] is self.rows[-1]
-            return not held or before[-1][2] > 0
-        skipped = [r for r in self.rows if before[-1][0] < r[0] < after[0][0]]
-        return bool(skipped) or before[-1][2] > 0 or after[0][2] > 0
-
-    def time_average(self, a, b):
-        reach = min(b, self.end) if self.request.hold_last else b
-        if not self.usable or self.usable[0][0] >= reach:
-            return None, NO_DATA
-        start = max(a, self.usable[0][0])
-        cuts = sorted({start, reach, *(r[0] for r in self.usable if start < r[0] < reach)})
-        area = sum(self.at(Fraction(p + q, 2)) * (q - p) for p, q in pairwise(cuts))
-        doubt = any(r[2] for r in self.inside(a, b)) or self.doubtful(a) or self.doubtful(b)
-        return area / (reach - start), (DOUBT if doubt else GOOD) | CALC
-
-    def regions(self, a, b):
-        """(length, status, status at its start, mean value) of regions with simple bounds."""
-        end = min(b, self.end)
-        cuts = sorted({a, end, *(r[0] for r in self.rows if a < r[0] < end)})
-        for p, q in pairwise(cuts):
-            before = [r for r in self.rows if r[0] <= p]
-            after = [r for r in self.rows if r[0] > p]
-            if not before or not self.can(before[-1]):
-                yield q - p, 2, 2, None
-                continue
-            left, right = before[-1], (after[0] if after else None)
-            mean, status = Fraction(left[1]), left[2]
-            if not self.stepped and right is not None and self.can(right):
-                slope = Fraction(right[1] - left[1]) / (right[0] - left[0])
-                mean, status = mean + slope * (Fraction(p + q, 2) - left[0]), max(left[2], right[2])
-            elif not self.stepped and (right is not None or not self.request.hold_last):
-                status = 1
-            yield q - p, status, left[2] if left[0] == p else status, mean
-
-    def time_average_2(self, a, b):
-        regions = list(self.regions(a, b))
-        used = sum(r[0] for r in regions if r[1] < 2)
-        if used == 0:
-            return None, NO_DATA
-        bad_from = 1 if self.request.treat_uncertain_as_bad else 2
-        total = sum(r[0] for r in regions)
-        bad = sum(r[0] for r in regions if r[1] >= bad_from)
-        status = self.share(total - bad, bad, total) | CALC
-        value = sum(r[0] * r[3] for r in regions if r[1] < 2) / used
-        return (None if status >= BAD else value), status
-
-    def percent_good(self, a, b):
-        regions = list(self.regions(a, b))
-        return Fraction(100 * sum(r[0] for r in regions if r[2] == 0), sum(r[0] for r in regions))
+EXACT = (
+    "Count",
+    "Minimum",
+    "Maximum",
+    "MinimumActualTime",
+    "MaximumActualTime",
+    "Start",
+    "End",
+    "NumberOfTransitions",
+    "AnnotationCount",
+    "WorstQuality",
+    "WorstQuality2",
+)
 
 
 VALUES = st.one_of(
@@ -187,7 +60,10 @@ REQUESTS = st.builds(
 
 def _newest(rows, scale):
     """The newest revision per time, with severity; a null counts as bad."""
-    newest = {t * scale: (t * scale, v, 2 if v is None else LEVEL[q]) for t, v, q in rows}
+    newest = {}
+    for t, v, q in rows:
+        code = BAD if v is None and q != BAD else q
+        newest[t * scale] = (t * scale, v, LEVEL[code], code)
     return [newest[t] for t in sorted(newest)]
 
 
@@ -207,19 +83,23 @@ def test_every_aggregate_equals_the_plain_reading(rows, request_, stepped, scale
     reader = MemoryReader()
     for i, (t, v, q) in enumerate(rows):
         reader.add(1 + i * types // (len(rows) + 1), ValueType.FLOAT64, [(t * scale, v, q)])
+    annotations = tuple(scale * t for t in (7, 7, 20, 41))
+    for time in annotations:
+        reader.annotate(1, time)
     tag = Tag("t", tuple(range(1, types + 1)), ValueType.FLOAT64, stepped=stepped)
     limits = QueryLimits(chunk_rows=chunk_rows)
 
     result = Query(reader, MemoryResolver(tag), lambda: now, limits).aggregate(asked)
 
-    plain = Plain(_newest(rows, scale), asked, stepped, now)
+    plain = Plain(_newest(rows, scale), asked, stepped, now, annotations)
     for i, (a, b) in enumerate(zip(result.start_ns.tolist(), result.end_ns.tolist(), strict=True)):
         assert len(plain.inside(a, b)) == result.samples_used[i]
-        for name, (value, status) in plain.interval(a, b).items():
+        for name, (value, status, time) in plain.interval(a, b).items():
             column = result.columns[name]
             assert hex(status) == hex(column.status[i]), (name, a, b)
             assert (value is not None) == column.valid[i], (name, a, b)
-            if name in ("Count", "Minimum", "Maximum") and value is not None:
+            assert time == (a if column.time_ns is None else column.time_ns[i]), (name, a, b)
+            if name in EXACT and value is not None:
                 assert value == column.value[i], (name, a, b)
             elif value is not None:
                 assert float(value) == pytest.approx(column.value[i], rel=1e-9, abs=1e-6), name
@@ -261,7 +141,7 @@ def test_text_tags_have_counts_and_percent_good_but_no_average(type_):
 
     assert 1 == result.columns["Count"].value[0]
     assert 50.0 == result.columns["PercentGood"].value[0]
-    with pytest.raises(BadRequest, match="Count, PercentGood") as refused:
+    with pytest.raises(BadRequest, match="Count, NumberOfTransitions") as refused:
         query.aggregate(AggregateRequest("t", 0, 20, 0, ("TimeAverage",)))
     assert "TimeAverage" == refused.value.got
 

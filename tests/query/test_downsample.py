@@ -92,9 +92,9 @@ def test_reading_in_two_pieces_selects_the_same(levels, cut, pixels):
     """What a column keeps of its pieces is what it keeps of the whole."""
     count = len(levels)
     number = np.array([(i * 7) % 5 for i in range(count)], dtype=np.float64)
-    whole = Signal(
-        np.arange(count, dtype=np.int64), np.array(levels, dtype=np.uint8), number, number, F64
-    )
+    severity = np.array(levels, dtype=np.uint8)
+    code = severity.astype(np.uint32) << np.uint32(30)
+    whole = Signal(np.arange(count, dtype=np.int64), severity, code, number, number, F64)
     edges = np.arange(pixels + 1, dtype=np.int64) * 41 // pixels
     rows = np.arange(count)
     left = candidates(whole.take(rows[:cut]), edges, numeric=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query import join
-from query.aggregates import AGGREGATES
+from query.aggregates.registry import AGGREGATES
 from query.engine import Query
 from query.errors import BadRequest, LimitExceeded
 from query.join import as_of, window_aggregates

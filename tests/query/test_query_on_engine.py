@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from query.aggregates import AGGREGATES
+from query.aggregates.registry import AGGREGATES
 from query.engine import Query
 from query.ports import Tag
 from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest

@@ -1,0 +1,9 @@
+"""Status codes of results, as OPC 10000-13 has them: severity, substatus, info bits."""
+
+UNCERTAIN_DATA_SUB_NORMAL = 0x40A4_0000
+BAD_OUT_OF_RANGE = 0x803C_0000
+CALCULATED = 0x401
+INTERPOLATED = 0x402
+PARTIAL = 0x404
+MULTIPLE_VALUES = 0x410
+INFO_BITS = 0xFFFF
