@@ -98,6 +98,16 @@ class _Subscription(InternalSubscription):
         for sequence in acks:
             self.outbox.acknowledge(sequence)
 
+    def republish(self, nb: int) -> ua.NotificationMessage:
+        """Send a message again; asyncua forgets it then, the standard once it is acknowledged.
+
+        References
+        ----------
+        OPC 10000-4, 5.14.1.2: Subscription state table, retransmission queue.
+        """
+        kept = self._not_acknowledged_results.get(nb)
+        return ua.NotificationMessage() if kept is None else kept.NotificationMessage
+
     async def stop(self) -> None:
         self.feed.source.reclaim(self.outbox)
         await super().stop()

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
+from connectors.opcua.config import read_config
 from connectors.opcua.connector import OpcUaConnector
+from connectors.opcua.session import Session
 from connectors.simulator.node import Node, Row
 from connectors.simulator.opcua_server import PlantServer
 from connectors.simulator.outbox import UNACKNOWLEDGED_FACTOR
@@ -150,6 +152,41 @@ def test_rows_that_a_vanished_client_did_not_acknowledge_come_again() -> None:
     values, owed = asyncio.run(play())
     assert values[-owed:] == [row[3] for row in rows[-owed:]]
     assert len(rows) - 1 <= owed
+
+
+def test_a_message_can_be_asked_for_until_it_is_acknowledged() -> None:
+    """An answer to Republish may be lost as well, and so may the acknowledgement behind it."""
+
+    async def play() -> None:
+        server = PlantServer(NODES, LoopClock(), namespace=URI, keep=True)
+        await server.start()
+        nodes = [f"nsu={URI};s={NODES[0].identifier}"]
+        settings = {"url": server.url, "security": "none", "nodes": nodes}
+        session = Session(read_config("test", settings), LoopClock())
+        try:
+            await session.connect()
+            subscription = await session.subscriptions.create()
+            assert subscription is not None
+            items = [(0, nodes[0])]
+            await session.subscriptions.monitor(subscription.id, items)
+            await server.play([(0, T0, 0, 1.5)])
+            message = await session.publish([])
+            while message is None or not message.data:
+                message = await session.publish([])
+            for _ in range(3):
+                again = await session.republish(subscription.id, message.sequence)
+                assert again is not None
+                assert message.sequence == again.sequence
+                assert message.rows == again.rows == 1
+            assert server.held == 1
+            waiting = session.publish([(subscription.id, message.sequence)])
+            await asyncio.wait_for(asyncio.gather(waiting, server.drained()), 20)
+            assert await session.republish(subscription.id, message.sequence) is None
+        finally:
+            await session.close(keep_subscriptions=False)
+            await server.stop()
+
+    asyncio.run(play())
 
 
 async def _subscribe(client: Client) -> asyncio.Queue[Any]:
