@@ -15,6 +15,11 @@ UrlOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the server's JSON.")]
 StartOption = Annotated[
-    str, typer.Option(help="Start of the window: now-1h, ISO 8601, or nanoseconds.")
+    str,
+    typer.Option(help="Start of the window: now-1h, today, start of shift, ISO 8601, nanoseconds."),
 ]
 EndOption = Annotated[str, typer.Option(help="End of the window, not included.")]
+ZoneOption = Annotated[
+    str, typer.Option(help="Zone of days, weeks and months: Europe/Berlin; empty: UTC.")
+]
+CalendarOption = Annotated[str, typer.Option(help="Shift calendar; empty: the only one.")]

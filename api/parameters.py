@@ -3,6 +3,7 @@
 An unknown parameter is refused: a typing error must not widen a question.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -11,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ApiError
 from api.serialize import TimeForm
-from api.times import parse_time
+from api.times import Calendars, parse_time
 
 NAME_LENGTH_MAX = 512
+_CALENDAR = re.compile(r"\s*\d+(mo|q|y)\s*", re.ASCII)
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
+ZoneName = Annotated[str, Field(min_length=1, max_length=64)]
 TimeText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -51,15 +54,22 @@ class LatestParameters(Parameters):
 
 
 class WindowParameters(Parameters):
-    """A half-open window [start, end)."""
+    """A half-open window [start, end); ``zone`` and ``calendar`` are those of spoken times."""
 
     start: TimeText
     end: TimeText = "now"
     time: TimeForm = "ns"
+    zone: ZoneName | None = None
+    calendar: Name | None = None
 
-    def window_ns(self, now_ns: int) -> tuple[int, int]:
+    def window_ns(self, now_ns: int, calendars: Calendars) -> tuple[int, int]:
         """Bounds in nanoseconds UTC, relative ones against the same now."""
-        return parse_time(self.start, now_ns, "start"), parse_time(self.end, now_ns, "end")
+        zone = self.zone or "UTC"
+        start_ns = parse_time(
+            self.start, now_ns, "start", zone=zone, shifts=(calendars, self.calendar)
+        )
+        end_ns = parse_time(self.end, now_ns, "end", zone=zone, shifts=(calendars, self.calendar))
+        return start_ns, end_ns
 
 
 class KnownWindowParameters(WindowParameters):
@@ -120,6 +130,14 @@ class AggregateParameters(KnownWindowParameters):
     sloped_extrapolation: bool = False
     stepped: bool | None = None
     hold_last: bool = False
+
+    def step(self) -> str:
+        """Interval that follows the calendar; empty where it is a length.
+
+        ``shift``, months, quarters and years always do, anything else where a zone is given.
+        """
+        text = self.interval or ""
+        return text if text == "shift" or self.zone or _CALENDAR.fullmatch(text) else ""
 
 
 class EnergyParameters(WindowParameters):

@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
-from api.parameters import KnownWindowParameters
+from api.parameters import KnownWindowParameters, WindowParameters
 from historian.runtime import Historian
 
 TOKEN_LENGTH_MAX = 512
@@ -90,6 +90,11 @@ def historian_of(request: Request) -> Historian:
 def now_ns_of(request: Request) -> int:
     """Return the server's now, from the historian's clock."""
     return historian_of(request).clock.now_ns()
+
+
+def window_of(request: Request, parameters: WindowParameters) -> tuple[int, int]:
+    """Return the window that is asked for, in nanoseconds UTC."""
+    return parameters.window_ns(now_ns_of(request), historian_of(request).query.calendars)
 
 
 def known_lsn_of(request: Request, parameters: KnownWindowParameters) -> int | None:

@@ -4,13 +4,19 @@ Inside the house time is ``*_ns``; here alone it is also ISO 8601 or *ten minute
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
 from api.errors import ApiError
+from query.calendar.relative import WANT as RELATIVE_WANT
+from query.calendar.relative import calendar_of, is_relative, moment
+from query.calendar.shifts import ShiftCalendar
+from query.calendar.zone import Zone
+from query.errors import BadRequest
 from storage_engine.sample import Int64Array
 
 TimeUnit = Literal["ns", "us", "ms", "s", "iso"]
@@ -23,7 +29,6 @@ _ISO = re.compile(
 )
 _UTC_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
 _DIGITS = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_RELATIVE = re.compile(r"now(?:([ +-])(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w))?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d|w)", re.ASCII)
 _NS_PER = {
     "ns": 1,
@@ -39,9 +44,8 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # Years whose every nanosecond fits int64; numpy would wrap others without a word.
 _YEAR_FIRST, _YEAR_LAST = 1678, 2261
 
-TIME_WANT = (
-    "nanoseconds since 1970 as digits, ISO 8601 with Z or an offset, or now, now-10m, now+1h"
-)
+TIME_WANT = f"nanoseconds since 1970 as digits, ISO 8601 with Z or an offset, or {RELATIVE_WANT}"
+Calendars = Mapping[str, ShiftCalendar]
 
 
 def iso_to_ns(text: str) -> int:
@@ -89,8 +93,15 @@ def _offset_s(text: str) -> int:
     return -seconds if text[0] == "-" else seconds
 
 
-def parse_time(text: str, now_ns: int, where: str) -> int:
-    """One time of a query: digits, ISO 8601, or relative to now.
+def parse_time(
+    text: str,
+    now_ns: int,
+    where: str,
+    *,
+    zone: str = "UTC",
+    shifts: tuple[Calendars, str | None] = (MappingProxyType({}), None),
+) -> int:
+    """One time of a query: digits, ISO 8601, or as people say it.
 
     Parameters
     ----------
@@ -100,6 +111,10 @@ def parse_time(text: str, now_ns: int, where: str) -> int:
         The server's clock.
     where : str
         Name of the parameter, for the error.
+    zone : str
+        Whose days, weeks and months ``today`` and ``start of month`` mean.
+    shifts : tuple
+        Shift calendars, and the name of the one meant; None: the only one.
 
     Returns
     -------
@@ -112,10 +127,15 @@ def parse_time(text: str, now_ns: int, where: str) -> int:
         ``invalid_time`` (400).
     """
     text = text.strip()
-    relative = _RELATIVE.fullmatch(text)
-    if relative is not None:
-        step_ns = int(float(relative[2] or 0) * _NS_PER[relative[3] or "s"])
-        result = now_ns - step_ns if relative[1] == "-" else now_ns + step_ns
+    if is_relative(text):
+        try:
+            calendar = calendar_of(*shifts, "calendar") if "shift" in text else None
+            result = moment(text, now_ns, Zone(zone), calendar, where)
+        except BadRequest as error:
+            raise ApiError(
+                400, "invalid_time", "cannot read time",
+                got=str(error.got), want=error.want, where=error.where,
+            ) from error  # fmt: skip
     elif _DIGITS.fullmatch(text):
         result = int(text)
     else:

@@ -22,6 +22,7 @@ from historian.config_plant import (
 )
 from historian.config_retention import RetentionConfig
 from historian.config_server import HttpConfig, IngestConfig, StoreConfig
+from historian.config_shifts import ShiftCalendarConfig, ShiftConfig
 from historian.config_sources import (
     LOCAL_COLLECTOR,
     CollectorConfig,
@@ -42,6 +43,8 @@ __all__ = [
     "IngestConfig",
     "MeterConfig",
     "RetentionConfig",
+    "ShiftCalendarConfig",
+    "ShiftConfig",
     "SimulatorConfig",
     "SourceConfig",
     "StateSetConfig",
@@ -65,7 +68,7 @@ class HistorianConfig:
     ----------
     store, http, ingest, backup, retention, simulator, transfer
         Tables.
-    tag_rules, tags, assets, state_sets, collectors, sources, meters, stations
+    tag_rules, tags, assets, state_sets, collectors, sources, meters, stations, shift_calendars
         Arrays of tables.
     file : Path or None
         Where it was read from; None when it was built in memory. Not a key of the file.
@@ -88,6 +91,7 @@ class HistorianConfig:
     sources: tuple[SourceConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()
     stations: tuple[StationConfig, ...] = ()
+    shift_calendars: tuple[ShiftCalendarConfig, ...] = ()
     file: Path | None = field(default=None, metadata=NOT_A_KEY)
     base: Path = field(default=Path(), metadata=NOT_A_KEY)
 
@@ -201,6 +205,7 @@ def _check(config: HistorianConfig) -> None:
         ("sources", [s.name for s in config.sources]),
         ("meters", [m.id for m in config.meters]),
         ("stations", [s.name for s in config.stations]),
+        ("shift_calendars", [c.name for c in config.shift_calendars]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -180,7 +180,8 @@ class Historian(Telling):
             self._reconcile()
             apply_config(self.catalog, config)
             self.tokens.ensure_admin(config.http.token_file)
-        self.query = Query(self._reader, self.catalog, self.clock.now_ns)
+        calendars = {each.name: each.calendar() for each in config.shift_calendars}
+        self.query = Query(self._reader, self.catalog, self.clock.now_ns, calendars=calendars)
         self.genealogy = Genealogy(self._reader)
         self.energy = Energy(self._reader, config.meters)
         self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)

@@ -1,10 +1,12 @@
 """The reads: request -> plan -> steps -> columns. Storage and names come in by the ports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
+from query.calendar.shifts import ShiftCalendar
 from query.downsample import candidates, select
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows
@@ -29,6 +31,8 @@ class Query:
         Nanoseconds since 1970, UTC.
     limits : QueryLimits
         Bounds of one answer.
+    calendars : mapping of str to ShiftCalendar
+        Shifts by name of their calendar.
 
     Notes
     -----
@@ -41,11 +45,13 @@ class Query:
         resolver: TagResolver,
         clock_now: Callable[[], int],
         limits: QueryLimits | None = None,
+        calendars: Mapping[str, ShiftCalendar] = MappingProxyType({}),
     ) -> None:
         self._reader = reader
         self._resolver = resolver
         self._clock_now = clock_now
         self._limits = limits or QueryLimits()
+        self.calendars = calendars
 
     def latest(self, names: Sequence[str]) -> LatestResult:
         """Newest sample of each tag.
@@ -119,7 +125,7 @@ class Query:
             See ``plan_aggregate``.
         """
         tag = self._resolver.resolve(request.tag)
-        plan = plan_aggregate(request, tag, self._limits)
+        plan = plan_aggregate(request, tag, self._limits, self.calendars)
         samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
         result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)

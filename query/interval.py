@@ -81,6 +81,7 @@ def aggregate_windows(
         np.asarray(counts.good + counts.uncertain + counts.bad, dtype=np.int64),
         evidence.partial,
         found.summary_ns,
+        plan.labels,
     )
 
 

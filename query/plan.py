@@ -1,10 +1,17 @@
 """Request -> steps: checks what was asked and lays out intervals. Pure; reads nothing."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
 from query.aggregates.registry import AGGREGATES
+from query.calendar.relative import calendar_of
+from query.calendar.shifts import ShiftCalendar
+from query.calendar.steps import beginnings, parse_step
+from query.calendar.zone import Zone
 from query.errors import BadRequest, LimitExceeded
 from query.ports import Tag
 from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest
@@ -30,11 +37,12 @@ class RawPlan:
 
 @dataclass(frozen=True, slots=True)
 class AggregatePlan:
-    """Intervals in the order of the answer, and which facts are wanted."""
+    """Intervals in the order of the answer, which facts are wanted, and names of intervals."""
 
     start_ns: Int64Array
     end_ns: Int64Array
     facts: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 def plan_raw(request: RawRequest, limits: QueryLimits) -> RawPlan:
@@ -80,7 +88,12 @@ def plan_raw(request: RawRequest, limits: QueryLimits) -> RawPlan:
     return RawPlan(start, end, start, behind, request.backward, count)
 
 
-def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> AggregatePlan:
+def plan_aggregate(
+    request: AggregateRequest,
+    tag: Tag,
+    limits: QueryLimits,
+    calendars: Mapping[str, ShiftCalendar] = MappingProxyType({}),
+) -> AggregatePlan:
     """Check an aggregate request and cut its window into intervals.
 
     Raises
@@ -109,6 +122,8 @@ def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> 
             where="percent_data_good, percent_data_bad",
         )
     _check_times(what, start, end)
+    if request.step:
+        return _cut(request, limits, calendars, facts)
     length = abs(end - start)
     interval = interval or length
     count = -(-length // interval)
@@ -125,6 +140,53 @@ def plan_aggregate(request: AggregateRequest, tag: Tag, limits: QueryLimits) -> 
         return AggregatePlan(starts, np.append(starts[1:], np.int64(end)), facts)
     ends = start - steps
     return AggregatePlan(np.append(ends[1:], np.int64(end)), ends, facts)
+
+
+def _cut(
+    request: AggregateRequest,
+    limits: QueryLimits,
+    calendars: Mapping[str, ShiftCalendar],
+    facts: tuple[str, ...],
+) -> AggregatePlan:
+    """Intervals by the calendar, cut off at the window."""
+    if request.interval_ns:
+        raise BadRequest(
+            "aggregate", got="interval_ns and step", want="one of them", where="interval_ns, step"
+        )
+    low, high = sorted((request.start_ns, request.end_ns))
+    starts: list[int] = []
+    ends: list[int] = []
+    labels: list[str] = []
+    if request.step == "shift":
+        shifts = calendar_of(calendars, request.calendar, "calendar")
+        if shifts is None:
+            raise BadRequest(
+                "cut by shifts", got="no shift calendar", want="one configured", where="calendar"
+            )
+        found: Iterator[tuple[int, int, str]] = shifts.during(low, high)
+    else:
+        zone = Zone(request.zone)
+        step = parse_step(request.step, "step")
+        edges = beginnings(zone, step, zone.day_of(low), zone.day_of(high))
+        found = ((a, b, "") for a, b in pairwise(edges) if a < high and b > low)
+    for start, end, label in found:
+        if len(starts) == limits.intervals_max:
+            raise LimitExceeded(
+                "aggregate",
+                got=f"more than {limits.intervals_max} intervals",
+                want="a shorter window, or longer intervals",
+                where="step",
+            )
+        starts.append(max(start, low))
+        ends.append(min(end, high))
+        labels.append(label)
+    order = slice(None, None, 1 if request.start_ns < request.end_ns else -1)
+    return AggregatePlan(
+        np.array(starts[order], dtype=np.int64),
+        np.array(ends[order], dtype=np.int64),
+        facts,
+        tuple(labels[order]) if request.step == "shift" else (),
+    )
 
 
 def plan_windows(

@@ -88,6 +88,13 @@ class AggregateRequest:
         from the later end backwards and answers newest first.
     interval_ns : int
         Length of an interval; 0 means one interval over the whole window.
+    step : str
+        Cuts by the calendar instead: ``15m``, ``6h``, ``1d``, ``1w``, ``1mo``, ``1q``, ``1y`` on
+        the clocks of ``zone``, or ``shift``. The first and last interval are cut at the window.
+    zone : str
+        Of the IANA database.
+    calendar : str or None
+        Shift calendar; None takes the only one.
     aggregates : tuple of str
         Names in ``query/aggregates/registry.py``.
     treat_uncertain_as_bad : bool
@@ -120,6 +127,9 @@ class AggregateRequest:
     hold_last: bool = False
     resolution_ns: int = 1
     known_at_lsn: int | None = None
+    step: str = ""
+    zone: str = "UTC"
+    calendar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

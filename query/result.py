@@ -112,6 +112,8 @@ class AggregateResult:
         The data begins or ends inside the interval.
     summary_ns : int64, shape (n,)
         Length of the summaries that the interval stands on; 0: raw samples alone.
+    labels : tuple of str
+        Name of the shift of each interval; empty unless cut by shifts.
     damage : tuple of Damage
         As for a raw read.
     """
@@ -124,6 +126,7 @@ class AggregateResult:
     samples_used: Int64Array
     partial: BoolArray
     summary_ns: Int64Array
+    labels: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:

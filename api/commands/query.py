@@ -7,7 +7,15 @@ import typer
 
 from api.client import Client, connect, read_config
 from api.console import CommandFailed, print_json, print_table, refusals, say
-from api.options import ConfigOption, EndOption, JsonOption, StartOption, UrlOption
+from api.options import (
+    CalendarOption,
+    ConfigOption,
+    EndOption,
+    JsonOption,
+    StartOption,
+    UrlOption,
+    ZoneOption,
+)
 
 
 class Read(enum.StrEnum):
@@ -28,7 +36,11 @@ def query(
     aggregate: Annotated[
         list[str] | None, typer.Option(help="Aggregate of OPC 10000-13; may be repeated.")
     ] = None,
-    interval: Annotated[str, typer.Option(help="Length of an interval; empty: one.")] = "",
+    interval: Annotated[
+        str, typer.Option(help="Length of an interval: 10m, 1mo, shift; empty: one.")
+    ] = "",
+    zone: ZoneOption = "",
+    calendar: CalendarOption = "",
     pixels: Annotated[int, typer.Option(min=1, help="Width of the plot.")] = 100,
     max_count: Annotated[int | None, typer.Option(min=1, help="Rows of a raw answer.")] = None,
     bounds: Annotated[str, typer.Option(help="none, outside or interpolated.")] = "none",
@@ -39,6 +51,7 @@ def query(
 ) -> None:
     """Ask for samples: newest, stored, aggregated, or as a drawing needs them."""
     window: dict[str, Any] = {"start": start, "end": end, "time": "iso"}
+    window |= {"zone": zone, "calendar": calendar}
     more: dict[Read, dict[str, Any]] = {
         Read.RAW: {"max_count": max_count, "bounds": bounds, "revisions": revisions},
         Read.AGGREGATES: {"aggregate": aggregate or ["TimeAverage"], "interval": interval},
@@ -71,7 +84,9 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
     headings: tuple[str, ...]
     title = f"{answer['tag']} [{answer['eng_unit']}]" if answer["eng_unit"] else answer["tag"]
     if read is Read.AGGREGATES:
-        headings = ("start", *answer["aggregates"], "percent_good", "samples_used", "partial")
+        shift = ["shift"] if "shift" in answer else []
+        headings = (*shift, "start", *answer["aggregates"])
+        headings += ("percent_good", "samples_used", "partial")
     else:
         headings = ("time", "value", "quality")
     print_table({h: answer[h] for h in headings}, title=title)

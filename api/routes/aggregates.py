@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.parameters import AggregateParameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.security import Reader, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -19,7 +20,7 @@ from api.serialize import (
 from api.sources_json import collected_facts
 from api.times import parse_duration
 from query.request import AggregateRequest
-from storage_engine.sample import ColumnData
+from storage_engine.sample import ColumnData, ValueType
 
 router = APIRouter(tags=["read"])
 
@@ -30,9 +31,9 @@ def aggregates(
 ) -> Response:
     """Answer one row per interval: each aggregate with its status, and what it stands on."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
-    interval = parameters.interval
-    interval_ns = 0 if interval is None else parse_duration(interval, "interval")
+    start_ns, end_ns = window_of(request, parameters)
+    interval, step = parameters.interval, parameters.step()
+    interval_ns = 0 if interval is None or step else parse_duration(interval, "interval")
     result = historian_of(request).query.aggregate(
         AggregateRequest(
             tag=parameters.tag,
@@ -47,6 +48,9 @@ def aggregates(
             stepped=parameters.stepped,
             hold_last=parameters.hold_last,
             known_at_lsn=known_lsn_of(request, parameters),
+            step=step,
+            zone=parameters.zone or "UTC",
+            calendar=parameters.calendar,
         )
     )
     facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
@@ -61,6 +65,9 @@ def aggregates(
         "partial": result.partial,
         "summary_ns": result.summary_ns,
     }
+    if step == "shift":
+        names = np.array(result.labels, dtype=np.object_)
+        columns["shift"] = ColumnData(ValueType.TEXT, names)
     for name, column in result.columns.items():
         columns[name] = ColumnData(column.type, column.value, column.valid)
         columns[f"{name}_status"] = column.status

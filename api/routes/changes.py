@@ -20,6 +20,7 @@ from api.security import (
     historian_of,
     known_lsn_of,
     now_ns_of,
+    window_of,
 )
 from api.serialize import json_response, plain_json
 from api.times import parse_time, time_json
@@ -62,7 +63,7 @@ def changes(
     request: Request, parameters: Annotated[ChangeListParameters, Query()], _: Reader
 ) -> Response:
     """Answer who changed what, when and why; the window is one of record time."""
-    window = parameters.window_ns(now_ns_of(request))
+    window = window_of(request, parameters)
     target = None
     if parameters.tag is not None or parameters.kind is not None:
         target = Target(parameters.tag or "", parameters.kind or "")

@@ -10,7 +10,7 @@ from api.event_payload import HOUSE_KINDS, columns_of, parse_events
 from api.idempotency import idempotency_key
 from api.parameters import EventListParameters, no_parameters
 from api.routes.samples import parse
-from api.security import Reader, Writer, historian_of, known_lsn_of, now_ns_of
+from api.security import Reader, Writer, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -84,7 +84,7 @@ def quarantine(
 def _events_response(request: Request, kind: str, parameters: EventListParameters) -> Response:
     columns_of(kind)
     arrow = wants_arrow(request)
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    start_ns, end_ns = window_of(request, parameters)
     known_lsn = known_lsn_of(request, parameters)
     found: EventColumns = historian_of(request).read_events(kind, start_ns, end_ns, known_lsn)
     last = slice(max(0, len(found) - parameters.limit), None)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.parameters import EnergyParameters, no_parameters
-from api.security import Reader, historian_of, now_ns_of
+from api.security import Reader, historian_of, window_of
 from api.serialize import Table, json_response, table_response, wants_arrow, window_facts
 from api.times import parse_duration
 from api.values import nullable
@@ -30,7 +30,7 @@ def energy(
 ) -> Response:
     """Answer energy per interval of [start, end); null, with the reason, where it is unknown."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    start_ns, end_ns = window_of(request, parameters)
     source = historian_of(request).energy
     if parameters.interval is None:
         found = source.windows(meter, np.array([start_ns]), np.array([end_ns]))

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.parameters import PlotParameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.security import Reader, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -27,7 +27,7 @@ router = APIRouter(tags=["read"])
 def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Reader) -> Response:
     """Answer first, last, minimum and maximum per pixel column, and where the line breaks."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    start_ns, end_ns = window_of(request, parameters)
     known_lsn = known_lsn_of(request, parameters)
     asked = PlotRequest(parameters.tag, start_ns, end_ns, parameters.pixels, known_lsn)
     result = historian_of(request).query.plot(asked)

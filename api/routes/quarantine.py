@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.body import read_body
 from api.parameters import QuarantineParameters, no_parameters
 from api.payload import parse_document, refuse
-from api.security import Administrator, Reader, historian_of, now_ns_of
+from api.security import Administrator, Reader, historian_of, now_ns_of, window_of
 from api.serialize import json_response, plain_json
 from api.times import parse_time, time_json
 from historian.quarantine_messages import Wanted
@@ -25,7 +25,7 @@ def messages(
     request: Request, parameters: Annotated[QuarantineParameters, Query()], _: Reader
 ) -> Response:
     """Answer quarantined messages with their state: waiting, replayed, cut, or a refused row."""
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    start_ns, end_ns = window_of(request, parameters)
     wanted = Wanted(
         start_ns,
         end_ns,

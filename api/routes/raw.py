@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.parameters import RawParameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.security import Reader, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -27,7 +27,7 @@ router = APIRouter(tags=["read"])
 def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Reader) -> Response:
     """Answer stored samples of [start, end), ascending unless ``backward``."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = parameters.window_ns(now_ns_of(request))
+    start_ns, end_ns = window_of(request, parameters)
     result = historian_of(request).query.raw(
         RawRequest(
             tag=parameters.tag,

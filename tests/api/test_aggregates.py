@@ -1,5 +1,8 @@
 """api/routes/aggregates.py: every aggregate of the registry through the door."""
 
+import dataclasses
+
+from historian.config import parse_config
 from query.aggregates.registry import AGGREGATES
 
 TAG = "line/force"
@@ -66,4 +69,75 @@ def test_annotations_are_counted_where_they_begin_and_as_known(house):
         earlier = await _ask(client, "AnnotationCount", known_at_lsn=before)
         assert [0] == earlier["AnnotationCount"]
 
+    house.run(work)
+
+
+CALENDARS = [
+    {
+        "name": "plant",
+        "zone": "Europe/Berlin",
+        "closed": ["2026-01-06"],
+        "shifts": [
+            {"name": "day", "start": "06:00", "end": "18:00"},
+            {"name": "night", "start": "18:00", "end": "06:00", "days": ["mon", "tue", "fri"]},
+        ],
+    }
+]
+
+
+def _with_calendars(config):
+    calendars = parse_config({"shift_calendars": CALENDARS}, base=config.base).shift_calendars
+    return dataclasses.replace(config, shift_calendars=calendars)
+
+
+def test_intervals_follow_days_and_shifts_of_a_zone(house):
+    """The second of January 2026 is a Friday; the first has no night shift."""
+
+    async def work(client, historian):
+        await _write(client)
+        window = {"start": "2025-12-31T22:00:00Z", "end": "2026-01-03T05:00:00Z"}
+
+        days = await _ask(client, "Count", interval="1d", zone="Europe/Berlin", **window)
+        assert ["2025-12-31T22:00:00", "2025-12-31T23:00:00", "2026-01-01T23:00:00"] == [
+            text[:19] for text in days["start"][:3]
+        ]
+        assert [None, 4, None, None] == days["Count"]
+        months = await _ask(client, "Count", interval="1mo", **window)
+        assert ["2025-12-31T22", "2026-01-01T00"] == [text[:13] for text in months["start"]]
+
+        shifts = await _ask(client, "Count", interval="shift", **window)
+        assert ["day", "day", "night"] == shifts["shift"]
+        assert ["2026-01-01T05", "2026-01-02T05", "2026-01-02T17"] == [
+            text[:13] for text in shifts["start"]
+        ]
+        for bad, where in (
+            ({"zone": "Mars/Olympus"}, "zone"),
+            ({"zone": "UTC", "interval": "1.5h"}, "step"),
+            ({"interval": "shift", "calendar": "moon"}, "calendar"),
+            ({"start": "start of shift", "calendar": "moon"}, "calendar"),
+            ({"start": "start of lunch"}, "start"),
+        ):
+            asked = {"tag": TAG, "aggregate": "Count", "interval": "1d", **window, **bad}
+            answer = await client.get("/v1/aggregates", params=asked)
+            assert (400, where) == (answer.status_code, answer.json()["error"]["where"]), bad
+
+    house.config = _with_calendars(house.config)
+    house.run(work)
+
+
+def test_windows_are_spoken_of(house):
+    """In the zone that is asked for, and by the plant's shifts."""
+
+    async def work(client, historian):
+        await client.post("/v1/tags", json={"name": TAG, "type": "float64"})
+        for start, end, hours in (
+            ("today", "now", {15}),  # midnight in Tokyo
+            ("yesterday", "today", {15}),
+            ("start of shift", "*", {4, 5, 16, 17}),  # 6 and 18 in Berlin
+        ):
+            asked = {"start": start, "end": end, "zone": "Asia/Tokyo"}
+            found = await _ask(client, "Count", **asked)
+            assert int(found["start"][0][11:13]) in hours, (start, found["start"])
+
+    house.config = _with_calendars(house.config)
     house.run(work)
