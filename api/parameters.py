@@ -72,8 +72,8 @@ class WindowParameters(Parameters):
         return start_ns, end_ns
 
 
-class KnownWindowParameters(WindowParameters):
-    """A window, perhaps as known at an earlier moment: a time, or an lsn."""
+class KnownParameters(Parameters):
+    """An answer perhaps as known at an earlier moment: a time, or an lsn."""
 
     known_at: TimeText | None = None
     known_at_lsn: Annotated[int, Field(ge=0, lt=2**63)] | None = None
@@ -106,6 +106,10 @@ class KnownWindowParameters(WindowParameters):
         return lsn_at(parse_time(self.known_at, now_ns, "known_at"))
 
 
+class KnownWindowParameters(WindowParameters, KnownParameters):
+    """A window, perhaps as known at an earlier moment."""
+
+
 class RawParameters(KnownWindowParameters):
     """Stored samples of one tag."""
 
@@ -118,18 +122,10 @@ class RawParameters(KnownWindowParameters):
     uncertain: Literal["bad", "good"] = "bad"
 
 
-class AggregateParameters(KnownWindowParameters):
-    """Aggregates of one tag per interval; no interval means the whole window."""
+class IntervalParameters(KnownWindowParameters):
+    """A window that is cut into intervals; no interval means the whole window."""
 
-    tag: Name
-    aggregate: Annotated[list[Name], Field(min_length=1, max_length=64)]
     interval: TimeText | None = None
-    uncertain: Literal["bad", "good"] = "bad"
-    percent_data_bad: Annotated[float, Field(ge=0, le=100)] = 100.0
-    percent_data_good: Annotated[float, Field(ge=0, le=100)] = 100.0
-    sloped_extrapolation: bool = False
-    stepped: bool | None = None
-    hold_last: bool = False
 
     def step(self) -> str:
         """Interval that follows the calendar; empty where it is a length.
@@ -138,6 +134,50 @@ class AggregateParameters(KnownWindowParameters):
         """
         text = self.interval or ""
         return text if text == "shift" or self.zone or _CALENDAR.fullmatch(text) else ""
+
+
+class AggregateParameters(IntervalParameters):
+    """Aggregates of one tag per interval."""
+
+    tag: Name
+    aggregate: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    uncertain: Literal["bad", "good"] = "bad"
+    percent_data_bad: Annotated[float, Field(ge=0, le=100)] = 100.0
+    percent_data_good: Annotated[float, Field(ge=0, le=100)] = 100.0
+    sloped_extrapolation: bool = False
+    stepped: bool | None = None
+    hold_last: bool = False
+
+
+class ValueParameters(Parameters):
+    """Values between samples, of several tags."""
+
+    tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
+    bounds: Literal["interpolated", "simple"] = "interpolated"
+    uncertain: Literal["bad", "good"] = "bad"
+    sloped_extrapolation: bool = False
+    stepped: bool | None = None
+    hold_last: bool = False
+    time: TimeForm = "ns"
+
+
+class AtTimesParameters(ValueParameters, KnownParameters):
+    """Values at given times; ``zone`` and ``calendar`` are those of spoken times."""
+
+    at: Annotated[list[TimeText], Field(min_length=1, max_length=10_000)]
+    zone: ZoneName | None = None
+    calendar: Name | None = None
+
+    def times_ns(self, now_ns: int, calendars: Calendars) -> tuple[int, ...]:
+        """Times in nanoseconds UTC, relative ones against the same now."""
+        zone, shifts = self.zone or "UTC", (calendars, self.calendar)
+        return tuple(parse_time(text, now_ns, "at", zone=zone, shifts=shifts) for text in self.at)
+
+
+class InterpolatedParameters(IntervalParameters, ValueParameters):
+    """Values at the beginnings of intervals."""
+
+    interval: TimeText
 
 
 class EnergyParameters(WindowParameters):

@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
-from api.parameters import KnownWindowParameters, WindowParameters
+from api.parameters import KnownParameters, WindowParameters
 from historian.runtime import Historian
 
 TOKEN_LENGTH_MAX = 512
@@ -97,7 +97,7 @@ def window_of(request: Request, parameters: WindowParameters) -> tuple[int, int]
     return parameters.window_ns(now_ns_of(request), historian_of(request).query.calendars)
 
 
-def known_lsn_of(request: Request, parameters: KnownWindowParameters) -> int | None:
+def known_lsn_of(request: Request, parameters: KnownParameters) -> int | None:
     """Return the lsn that an answer is to be as known at, None for all that is known."""
     return parameters.known_lsn(now_ns_of(request), historian_of(request).lsn_at)
 

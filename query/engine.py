@@ -1,20 +1,32 @@
 """The reads: request -> plan -> steps -> columns. Storage and names come in by the ports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
-from query.calendar.shifts import ShiftCalendar
 from query.downsample import candidates, select
 from query.errors import LimitExceeded
-from query.interval import aggregate_windows
-from query.plan import plan_aggregate, plan_plot, plan_raw
+from query.interval import aggregate_windows, rules_of
+from query.intervals import NO_CALENDARS, Calendars
+from query.moments import values_at
+from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, TagResolver
 from query.raw import read_raw
-from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest
-from query.result import AggregateResult, LatestResult, PlotResult, RawResult
+from query.request import (
+    AggregateRequest,
+    MomentsRequest,
+    PlotRequest,
+    QueryLimits,
+    RawRequest,
+)
+from query.result import (
+    AggregateResult,
+    LatestResult,
+    MomentsResult,
+    PlotResult,
+    RawResult,
+)
 from query.series import NUMERIC, TagSamples, as_signal, join_columns, take_columns
 
 
@@ -45,7 +57,7 @@ class Query:
         resolver: TagResolver,
         clock_now: Callable[[], int],
         limits: QueryLimits | None = None,
-        calendars: Mapping[str, ShiftCalendar] = MappingProxyType({}),
+        calendars: Calendars = NO_CALENDARS,
     ) -> None:
         self._reader = reader
         self._resolver = resolver
@@ -130,6 +142,27 @@ class Query:
         now_ns = self._clock_now() if request.hold_last else None
         result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
         return replace(result, damage=samples.damage)
+
+    def at(self, request: MomentsRequest) -> MomentsResult:
+        """Values of tags at given times, or at the beginnings of intervals.
+
+        Raises
+        ------
+        UnknownTag
+            For the first name that is no tag.
+        BadRequest, LimitExceeded
+            See ``plan_moments``.
+        """
+        times = plan_moments(request, self._limits, self.calendars)
+        tags = [self._resolver.resolve(name) for name in request.tags]
+        now_ns = self._clock_now() if request.hold_last else None
+        columns = []
+        for tag in tags:
+            samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+            rules = rules_of(samples, request, now_ns)
+            simple = request.bounds == "simple"
+            columns.append(values_at(samples, times, rules, self._limits, simple=simple))
+        return MomentsResult(times, tuple(columns))
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.

@@ -20,6 +20,11 @@ from storage_engine.sample import (
 )
 
 Float64Array = npt.NDArray[np.float64]
+# Whole numbers that a double can say without leaving the type.
+_WHOLE = {
+    ValueType.INT64: (-(2.0**63), float(np.nextafter(2.0**63, 0.0))),
+    ValueType.UINT64: (0.0, float(np.nextafter(2.0**64, 0.0))),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ def interpolate(signal: Signal, time_ns: Int64Array, rules: Rules) -> Interpolat
 
 
 def as_type(number: AnyArray, type_: ValueType) -> AnyArray:
-    """Computed numbers in the tag's own type; whole numbers are rounded to the nearest."""
-    if type_ in (ValueType.INT64, ValueType.UINT64):
-        number = np.rint(number.astype(np.float64))
+    """Computed numbers in the tag's own type; whole numbers are rounded to the nearest there is."""
+    bounds = _WHOLE.get(type_)
+    if bounds is not None:
+        number = np.clip(np.rint(number.astype(np.float64)), *bounds)
     return number.astype(DTYPES[type_])

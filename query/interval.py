@@ -8,7 +8,7 @@ from query.aggregates.registry import AGGREGATES
 from query.facts.rules import Rules
 from query.plan import AggregatePlan
 from query.ports import Tag
-from query.request import AggregateRequest, QueryLimits
+from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.result import AggregateResult
 from query.scan import scan
 from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS, TagSamples
@@ -85,7 +85,15 @@ def aggregate_windows(
     )
 
 
-def _rules(tag: Tag, request: AggregateRequest, last_ns: int, now_ns: int | None) -> Rules:
+def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -> Rules:
+    """Rules of a request for values at times."""
+    extent = _extent(samples)
+    return _rules(samples.tag, request, TIME_MIN_NS if extent is None else extent[1], now_ns)
+
+
+def _rules(
+    tag: Tag, request: AggregateRequest | MomentsRequest, last_ns: int, now_ns: int | None
+) -> Rules:
     """Rules of a request for a tag whose newest sample is at ``last_ns``."""
     data_end_ns = last_ns + request.resolution_ns
     if now_ns is not None and last_ns > TIME_MIN_NS:

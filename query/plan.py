@@ -1,20 +1,20 @@
 """Request -> steps: checks what was asked and lays out intervals. Pure; reads nothing."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 
 from query.aggregates.registry import AGGREGATES
-from query.calendar.relative import calendar_of
-from query.calendar.shifts import ShiftCalendar
-from query.calendar.steps import beginnings, parse_step
-from query.calendar.zone import Zone
 from query.errors import BadRequest, LimitExceeded
+from query.intervals import NO_CALENDARS, Calendars, check_times, cut, moments
 from query.ports import Tag
-from query.request import AggregateRequest, PlotRequest, QueryLimits, RawRequest
+from query.request import (
+    AggregateRequest,
+    MomentsRequest,
+    PlotRequest,
+    QueryLimits,
+    RawRequest,
+)
 from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS
 from storage_engine.sample import Int64Array
 
@@ -76,7 +76,7 @@ def plan_raw(request: RawRequest, limits: QueryLimits) -> RawPlan:
             want="two of start, end and max_count",
             where="start_ns, end_ns",
         )
-    _check_times("read raw", start, end)
+    check_times("read raw", start, end)
     if start is None:
         assert end is not None, "checked above"
         return RawPlan(None, end, TIME_MIN_NS, end + 1, True, count)
@@ -92,25 +92,20 @@ def plan_aggregate(
     request: AggregateRequest,
     tag: Tag,
     limits: QueryLimits,
-    calendars: Mapping[str, ShiftCalendar] = MappingProxyType({}),
+    calendars: Calendars = NO_CALENDARS,
 ) -> AggregatePlan:
     """Check an aggregate request and cut its window into intervals.
 
     Raises
     ------
     BadRequest
-        For an empty window, a negative interval, no or unknown aggregates, a numeric aggregate
-        of a tag that is no number, or shares outside the standard's limits.
+        For no or unknown aggregates, a numeric aggregate of a tag that is no number, shares
+        outside the standard's limits; and see ``query.intervals.cut``.
     LimitExceeded
         When there would be more than ``limits.intervals_max`` intervals.
     """
     what = "aggregate"
     facts = wanted_facts(request.aggregates, tag)
-    start, end, interval = request.start_ns, request.end_ns, request.interval_ns
-    if start == end:
-        raise BadRequest(what, got="an empty window", want="start other than end", where="end_ns")
-    if interval < 0:
-        raise BadRequest(what, got=interval, want="0 or more nanoseconds", where="interval_ns")
     if request.resolution_ns < 1:
         raise BadRequest(what, got=request.resolution_ns, want="1 or more", where="resolution_ns")
     good, bad = request.percent_data_good, request.percent_data_bad
@@ -121,72 +116,49 @@ def plan_aggregate(
             want="shares up to 100, good at least 100 - bad",
             where="percent_data_good, percent_data_bad",
         )
-    _check_times(what, start, end)
-    if request.step:
-        return _cut(request, limits, calendars, facts)
-    length = abs(end - start)
-    interval = interval or length
-    count = -(-length // interval)
-    if count > limits.intervals_max:
-        raise LimitExceeded(
-            what,
-            got=f"{count} intervals",
-            want=f"at most {limits.intervals_max}",
-            where="interval_ns",
-        )
-    steps = np.arange(count, dtype=np.int64) * interval
-    if start < end:
-        starts = start + steps
-        return AggregatePlan(starts, np.append(starts[1:], np.int64(end)), facts)
-    ends = start - steps
-    return AggregatePlan(np.append(ends[1:], np.int64(end)), ends, facts)
+    intervals = cut(what, request, limits, calendars)
+    return AggregatePlan(intervals.start_ns, intervals.end_ns, facts, intervals.labels)
 
 
-def _cut(
-    request: AggregateRequest,
-    limits: QueryLimits,
-    calendars: Mapping[str, ShiftCalendar],
-    facts: tuple[str, ...],
-) -> AggregatePlan:
-    """Intervals by the calendar, cut off at the window."""
-    if request.interval_ns:
+def plan_moments(
+    request: MomentsRequest, limits: QueryLimits, calendars: Calendars = NO_CALENDARS
+) -> Int64Array:
+    """Check a request for values at times and lay the times out; int64, shape (n,).
+
+    Raises
+    ------
+    BadRequest
+        For no tags, no times, unknown bounds, and see ``query.intervals.cut``.
+    LimitExceeded
+        For more than ``limits.tags_max`` tags, ``limits.intervals_max`` times, or more values of
+        all tags than ``limits.rows_max``.
+    """
+    what = "read values at times"
+    if request.bounds not in ("interpolated", "simple"):
         raise BadRequest(
-            "aggregate", got="interval_ns and step", want="one of them", where="interval_ns, step"
+            what, got=repr(request.bounds), want="interpolated or simple", where="bounds"
         )
-    low, high = sorted((request.start_ns, request.end_ns))
-    starts: list[int] = []
-    ends: list[int] = []
-    labels: list[str] = []
-    if request.step == "shift":
-        shifts = calendar_of(calendars, request.calendar, "calendar")
-        if shifts is None:
-            raise BadRequest(
-                "cut by shifts", got="no shift calendar", want="one configured", where="calendar"
-            )
-        found: Iterator[tuple[int, int, str]] = shifts.during(low, high)
+    if not request.tags:
+        raise BadRequest(what, got="no tags", want="one or more", where="tags")
+    if len(request.tags) > limits.tags_max:
+        got, want = f"{len(request.tags)} tags", f"at most {limits.tags_max}"
+        raise LimitExceeded(what, got=got, want=want, where="tags")
+    if request.times_ns:
+        check_times(what, min(request.times_ns), max(request.times_ns))
+        times = np.array(request.times_ns, dtype=np.int64)
     else:
-        zone = Zone(request.zone)
-        step = parse_step(request.step, "step")
-        edges = beginnings(zone, step, zone.day_of(low), zone.day_of(high))
-        found = ((a, b, "") for a, b in pairwise(edges) if a < high and b > low)
-    for start, end, label in found:
-        if len(starts) == limits.intervals_max:
-            raise LimitExceeded(
-                "aggregate",
-                got=f"more than {limits.intervals_max} intervals",
-                want="a shorter window, or longer intervals",
-                where="step",
+        if not request.interval_ns and not request.step:
+            raise BadRequest(
+                what, got="neither times nor interval", want="one of them", where="times, interval"
             )
-        starts.append(max(start, low))
-        ends.append(min(end, high))
-        labels.append(label)
-    order = slice(None, None, 1 if request.start_ns < request.end_ns else -1)
-    return AggregatePlan(
-        np.array(starts[order], dtype=np.int64),
-        np.array(ends[order], dtype=np.int64),
-        facts,
-        tuple(labels[order]) if request.step == "shift" else (),
-    )
+        times = moments(what, request, limits, calendars)
+    for count, most, of in (
+        (len(times), limits.intervals_max, "times"),
+        (len(times) * len(request.tags), limits.rows_max, "values"),
+    ):
+        if count > most:
+            raise LimitExceeded(what, got=f"{count} {of}", want=f"at most {most}", where="times")
+    return times
 
 
 def plan_windows(
@@ -232,7 +204,7 @@ def plan_windows(
             where="starts_ns",
         )
     if len(start):
-        _check_times(what, int(start.min()), int(end.max()))
+        check_times(what, int(start.min()), int(end.max()))
     return AggregatePlan(start, end, facts)
 
 
@@ -279,18 +251,7 @@ def plan_plot(request: PlotRequest, limits: QueryLimits) -> Int64Array:
         raise BadRequest("plot", got=pixels, want="1 or more", where="pixels")
     if pixels > limits.pixels_max:
         raise LimitExceeded("plot", got=pixels, want=f"at most {limits.pixels_max}", where="pixels")
-    _check_times("plot", start, end)
+    check_times("plot", start, end)
     width, rest = divmod(end - start, pixels)
     column = np.arange(pixels + 1, dtype=np.int64)
     return start + column * width + column * rest // pixels
-
-
-def _check_times(what: str, *times: int | None) -> None:
-    for time_ns in times:
-        if time_ns is not None and not TIME_MIN_NS < time_ns < TIME_MAX_NS:
-            raise BadRequest(
-                what,
-                got=time_ns,
-                want=f"nanoseconds between {TIME_MIN_NS} and {TIME_MAX_NS}",
-                where="start_ns, end_ns",
-            )

@@ -153,3 +153,52 @@ class PlotRequest:
     end_ns: int
     pixels: int
     known_at_lsn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MomentsRequest:
+    """Values of tags at times.
+
+    Attributes
+    ----------
+    tags : tuple of str
+        Names of tags.
+    times_ns : tuple of int
+        Times, in any order; or empty for the beginnings of intervals.
+    start_ns, end_ns : int
+        Window [start, end) of the beginnings; ``end < start`` gives the newest first.
+    interval_ns : int
+        From beginning to beginning, the first at the start.
+    step, zone, calendar
+        Beginnings by the calendar instead, as for aggregates.
+    bounds : {"interpolated", "simple"}
+        From the nearest usable samples, or from the two neighbouring ones alone.
+    treat_uncertain_as_bad : bool
+        Uncertain samples are not used.
+    use_sloped_extrapolation : bool
+        After the last sample go on with the last slope; else hold.
+    stepped : bool or None
+        Overrides the tags' own interpolation; None takes it.
+    hold_last : bool
+        The newest sample holds until now.
+    resolution_ns : int
+        Tick of the clock: the newest sample covers one tick.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
+    """
+
+    tags: tuple[str, ...]
+    times_ns: tuple[int, ...] = ()
+    start_ns: int = 0
+    end_ns: int = 0
+    interval_ns: int = 0
+    step: str = ""
+    zone: str = "UTC"
+    calendar: str | None = None
+    bounds: Literal["interpolated", "simple"] = "interpolated"
+    treat_uncertain_as_bad: bool = True
+    use_sloped_extrapolation: bool = False
+    stepped: bool | None = None
+    hold_last: bool = False
+    resolution_ns: int = 1
+    known_at_lsn: int | None = None

@@ -165,6 +165,41 @@ class PlotResult:
 
 
 @dataclass(frozen=True, slots=True)
+class MomentsColumn:
+    """Values of one tag at times.
+
+    Attributes
+    ----------
+    tag : Tag
+    type : ValueType
+        Type of ``value``.
+    value : array, shape (n,)
+        Means nothing where ``valid`` is False.
+    valid : bool, shape (n,)
+        False: the result is null.
+    status : uint32, shape (n,)
+        OPC UA status code, with the info bit interpolated 0x402 where no sample stands there.
+    damage : tuple of Damage
+        As for a raw read.
+    """
+
+    tag: Tag
+    type: ValueType
+    value: AnyArray
+    valid: BoolArray
+    status: UInt32Array
+    damage: tuple[Damage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MomentsResult:
+    """Values of tags at the same times; ``columns`` in the order of the tags asked for."""
+
+    time_ns: Int64Array
+    columns: tuple[MomentsColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AsOfResult:
     """The newest sample at or before each time asked for, one row per time, in that order.
 

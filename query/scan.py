@@ -16,12 +16,12 @@ from query.facts.registry import ALWAYS, KINDS, Facts, Kind
 from query.facts.rules import Rules, Windows, usable
 from query.request import QueryLimits
 from query.series import (
-    NUMERIC,
     TIME_MAX_NS,
     TIME_MIN_NS,
     Signal,
     TagSamples,
     as_values,
+    common_type,
     join_signals,
 )
 from storage_engine.sample import Int64Array, ValueType
@@ -98,8 +98,7 @@ def join_facts(parts: Sequence[Part], count: int) -> Facts:
         Windows.
     """
     types = {type_ for _, _, type_ in parts if type_ is not None}
-    type_ = ValueType.FLOAT64 if types <= NUMERIC else ValueType.TEXT
-    type_ = types.pop() if len(types) == 1 else type_
+    type_ = common_type(types, ValueType.FLOAT64)
     joined: dict[str, Any] = {}
     for name, kind in KINDS.items():
         held = [(owner, found[name]) for owner, found, _ in parts if name in found]

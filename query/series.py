@@ -333,6 +333,13 @@ def join_values(parts: Sequence[ColumnData], *, numeric: bool = False) -> Column
     return ColumnData(ValueType.TEXT, texts, valid)
 
 
+def common_type(types: set[ValueType], default: ValueType) -> ValueType:
+    """Type that values of several types have together: float64 for numbers, else text."""
+    if len(types) <= 1:
+        return next(iter(types), default)
+    return ValueType.FLOAT64 if types <= NUMERIC else ValueType.TEXT
+
+
 def as_values(values: AnyArray, type_: ValueType) -> AnyArray:
     """Values of perhaps several types as one type; text where it is one."""
     if type_ == ValueType.TEXT:

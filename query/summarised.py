@@ -86,7 +86,7 @@ def answer(
     touches = (start < joined.until_ns) & (end > joined.from_ns)
     whole = touches & _is_whole(rows, windows, inside)
     if whole.any():
-        _check(samples, rows, rules, wanted)
+        check_told(samples, rows, rules, wanted)
     uncertain = not rules.treat_uncertain_as_bad and bool(rows.columns["uncertain"].any())
     usual = samples if uncertain or rules.use_sloped_extrapolation else joined
     parts: list[Part] = []
@@ -129,7 +129,15 @@ def _is_whole(
     return ~cut
 
 
-def _check(samples: TagSamples, rows: SummaryRows, rules: Rules, wanted: tuple[str, ...]) -> None:
+def check_told(
+    samples: TagSamples, rows: SummaryRows, rules: Rules, wanted: tuple[str, ...] = ()
+) -> None:
+    """Refuse rules that summaries were not made by, and facts that they do not tell.
+
+    Raises
+    ------
+    BadRequest
+    """
     what = "aggregate what only summaries are left of"
     where = f"tag {samples.tag.name!r}"
     untold = [name for name in wanted if name not in TOLD]

@@ -23,6 +23,8 @@ class Read(enum.StrEnum):
 
     LATEST = "latest"
     RAW = "raw"
+    AT_TIMES = "at-times"
+    INTERPOLATED = "interpolated"
     AGGREGATES = "aggregates"
     PLOT = "plot"
 
@@ -39,6 +41,7 @@ def query(
     interval: Annotated[
         str, typer.Option(help="Length of an interval: 10m, 1mo, shift; empty: one.")
     ] = "",
+    at: Annotated[list[str] | None, typer.Option(help="Time; may be repeated.")] = None,
     zone: ZoneOption = "",
     calendar: CalendarOption = "",
     pixels: Annotated[int, typer.Option(min=1, help="Width of the plot.")] = 100,
@@ -50,18 +53,24 @@ def query(
     json: JsonOption = False,
 ) -> None:
     """Ask for samples: newest, stored, aggregated, or as a drawing needs them."""
-    window: dict[str, Any] = {"start": start, "end": end, "time": "iso"}
-    window |= {"zone": zone, "calendar": calendar}
+    window: dict[str, Any] = {"start": start, "end": end}
+    common = {"zone": zone, "calendar": calendar, "time": "iso"}
     more: dict[Read, dict[str, Any]] = {
-        Read.RAW: {"max_count": max_count, "bounds": bounds, "revisions": revisions},
-        Read.AGGREGATES: {"aggregate": aggregate or ["TimeAverage"], "interval": interval},
-        Read.PLOT: {"pixels": pixels},
+        Read.RAW: {**window, "max_count": max_count, "bounds": bounds, "revisions": revisions},
+        Read.AT_TIMES: {"at": at or ["now"]},
+        Read.INTERPOLATED: {**window, "interval": interval},
+        Read.AGGREGATES: {
+            **window,
+            "aggregate": aggregate or ["TimeAverage"],
+            "interval": interval,
+        },
+        Read.PLOT: {**window, "pixels": pixels},
     }
     with refusals(), connect(read_config(config), url) as client:
         if read is Read.LATEST:
             answers = [client.get("/v1/latest", {"tag": tags, "time": "iso"})]
         else:
-            answers = [_ask(client, read, {"tag": tag, **window, **more[read]}) for tag in tags]
+            answers = [_ask(client, read, {"tag": tag, **common, **more[read]}) for tag in tags]
     for answer in answers:
         if json:
             print_json(answer)
@@ -80,6 +89,14 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
     if read is Read.LATEST:
         shown = ("tag", "time", "value", "eng_unit", "quality")
         print_table({h: answer[h] for h in shown})
+        return
+    if read in (Read.AT_TIMES, Read.INTERPOLATED):
+        column = {
+            "time": answer["time"],
+            "value": answer["value"][0],
+            "status": answer["status"][0],
+        }
+        print_table(column, title=f"{answer['tag'][0]} [{answer['eng_unit'][0]}]")
         return
     headings: tuple[str, ...]
     title = f"{answer['tag']} [{answer['eng_unit']}]" if answer["eng_unit"] else answer["tag"]

@@ -24,6 +24,7 @@ from api.routes import (
     tags,
     tokens,
     units,
+    values,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -40,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     raw.router,
     aggregates.router,
     plot.router,
+    values.router,
     units.router,
     lots.router,
     meters.router,

@@ -118,15 +118,22 @@ def _on_line(signal: Signal, time_ns: Int64Array, left: Int64Array, line: BoolAr
 
 def interpolated_facts(signal: Signal, windows: Windows, rules: Rules) -> InterpolatedFacts:
     """Interpolated bound at the start of each window."""
+    return InterpolatedFacts(*interpolated_bounds(signal, windows.start_ns, rules))
+
+
+def interpolated_bounds(
+    signal: Signal, time_ns: Int64Array, rules: Rules
+) -> tuple[AnyArray, UInt32Array]:
+    """Values at times from the nearest usable samples, and statuses; as :func:`interpolate`."""
     if len(signal) == 0:
-        none = np.full(len(windows.start_ns), BAD_NO_DATA, dtype=np.uint32)
-        return InterpolatedFacts(np.zeros(len(none), DTYPES[signal.type]), none)
-    found = interpolate(signal, windows.start_ns, rules)
+        none = np.full(len(time_ns), BAD_NO_DATA, dtype=np.uint32)
+        return np.zeros(len(none), DTYPES[signal.type]), none
+    found = interpolate(signal, time_ns, rules)
     value = signal.native[np.maximum(found.row, 0)]
     between = (found.status & INTERPOLATED) == INTERPOLATED
     if not rules.stepped and signal.type != ValueType.BOOL:
         value[between] = as_type(found.number[between], signal.type)
-    return InterpolatedFacts(value, found.status)
+    return value, found.status
 
 
 def join_interpolated(facts: InterpolatedFacts, firsts: Firsts) -> InterpolatedFacts:

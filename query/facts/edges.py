@@ -49,7 +49,8 @@ def edge_facts(signal: Signal, windows: Windows, _rules: Rules) -> EdgeFacts:
         first, behind = rows_of(times, windows)
         held = behind > first
         found.append(held)
-        for place in (first, behind - 1):
+        places: tuple[Int64Array, ...] = (first, behind - 1)
+        for place in places:
             sides = [np.zeros(len(first), c.dtype) for c in (values, times, codes)]
             for side, column in zip(sides, (values, times, codes), strict=True):
                 side[held] = column[place[held]]

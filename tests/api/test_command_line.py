@@ -41,6 +41,8 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("tags", "line"),
         ("query", "raw", "line/a", *WINDOW),
         ("query", "aggregates", "line/a", "--aggregate", "Maximum", *WINDOW),
+        ("query", "at-times", "line/a", "--at", "2026-01-01T00:00:00Z"),
+        ("query", "interpolated", "line/a", "--interval", "6h", "--zone", "Europe/Berlin", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
     asked = [(*q, "--json", "--config", server.config) for q in questions]

@@ -11,7 +11,7 @@ from query.engine import Query
 from query.errors import BadRequest, LimitExceeded
 from query.join import window_aggregates
 from query.ports import Tag
-from query.request import AggregateRequest, QueryLimits
+from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.summarised import TOLD
 from query.testing import MemoryResolver
 from storage_engine.changes import Change, Verb
@@ -338,3 +338,27 @@ def test_as_known_before_summaries_were_made_nothing_is_left():
     window = (NOW - 4 * DAY_NS, NOW - 3 * DAY_NS, 0)
     assert not holder.ask(*window, known_at_lsn=lsn).columns["Count"].valid.any()
     assert holder.ask(*window, known_at_lsn=holder.engine.durable_lsn).samples_used.any()
+
+
+@pytest.mark.parametrize("bounds", ["interpolated", "simple"])
+def test_values_at_times_are_those_of_before_or_unknown(bounds):
+    """Between the first and the last sample of a summary nobody knows the value any more."""
+    holder = Holder(F64, I64)
+    times = [NOW - 4 * DAY_NS + k * 1_111 * SECOND_NS for k in range(-20, 330)]
+
+    def ask():
+        query = Query(holder.engine, MemoryResolver(*holder.tags), lambda: NOW)
+        return query.at(MomentsRequest(("t0", "t1"), tuple(times), bounds=bounds)).columns
+
+    before = ask()
+    assert holder.expire(2).classes[0].summary_rows > 20
+    after = ask()
+
+    for old, new in zip(before, after, strict=True):
+        unknown = (new.status == 0x809B_0000) & (old.status != 0x809B_0000)
+        assert 10 < unknown.sum() < 300
+        kept = ~unknown
+        assert old.status[kept].tolist() == new.status[kept].tolist()
+        good = kept & old.valid
+        assert old.value[good].tolist() == new.value[good].tolist()
+        assert not unknown[np.array(times) > NOW - 2 * DAY_NS + HOUR_NS].any()

@@ -1,0 +1,100 @@
+"""Values of tags at times: given ones, or the beginnings of intervals."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.parameters import AtTimesParameters, InterpolatedParameters
+from api.security import Reader, historian_of, known_lsn_of, now_ns_of, window_of
+from api.serialize import (
+    Table,
+    damage_facts,
+    json_response,
+    plain_json,
+    table_response,
+    wants_arrow,
+    window_facts,
+)
+from api.times import parse_duration, times_json
+from query.request import MomentsRequest
+from query.result import MomentsResult
+from storage_engine.sample import ColumnData
+
+router = APIRouter(tags=["read"])
+
+
+@router.get("/v1/at-times")
+def at_times(
+    request: Request, parameters: Annotated[AtTimesParameters, Query()], _: Reader
+) -> Response:
+    """Answer what each tag was at each time, between samples as the tag is: sloped or stepped."""
+    query = historian_of(request).query
+    times_ns = parameters.times_ns(now_ns_of(request), query.calendars)
+    asked = MomentsRequest(times_ns=times_ns, **_rules(request, parameters))
+    return _response(request, parameters, query.at(asked), {})
+
+
+@router.get("/v1/interpolated")
+def interpolated(
+    request: Request, parameters: Annotated[InterpolatedParameters, Query()], _: Reader
+) -> Response:
+    """Answer what each tag was at the beginning of each interval."""
+    start_ns, end_ns = window_of(request, parameters)
+    step = parameters.step()
+    asked = MomentsRequest(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        interval_ns=0 if step else parse_duration(parameters.interval, "interval"),
+        step=step,
+        zone=parameters.zone or "UTC",
+        calendar=parameters.calendar,
+        **_rules(request, parameters),
+    )
+    result = historian_of(request).query.at(asked)
+    return _response(request, parameters, result, window_facts(start_ns, end_ns, parameters.time))
+
+
+def _rules(
+    request: Request, parameters: AtTimesParameters | InterpolatedParameters
+) -> dict[str, Any]:
+    return {
+        "tags": tuple(parameters.tag),
+        "bounds": parameters.bounds,
+        "treat_uncertain_as_bad": parameters.uncertain == "bad",
+        "use_sloped_extrapolation": parameters.sloped_extrapolation,
+        "stepped": parameters.stepped,
+        "hold_last": parameters.hold_last,
+        "known_at_lsn": known_lsn_of(request, parameters),
+    }
+
+
+def _response(
+    request: Request,
+    parameters: AtTimesParameters | InterpolatedParameters,
+    result: MomentsResult,
+    facts: dict[str, Any],
+) -> Response:
+    columns = result.columns
+    damage = tuple(dict.fromkeys(one for column in columns for one in column.damage))
+    facts |= {
+        "tag": [column.tag.name for column in columns],
+        "type": [column.type.name.lower() for column in columns],
+        "eng_unit": [column.tag.eng_unit for column in columns],
+        **damage_facts(damage, parameters.time),
+    }
+    values = [ColumnData(column.type, column.value, column.valid) for column in columns]
+    if wants_arrow(request):
+        named: dict[str, Any] = {}
+        for column, value in zip(columns, values, strict=True):
+            named[f"value:{column.tag.name}"] = value
+            named[f"status:{column.tag.name}"] = column.status
+        return table_response(Table(facts, {"time": result.time_ns}, named), True, "ns")
+    answer = {
+        **facts,
+        "count": len(result.time_ns),
+        "time": times_json(result.time_ns, parameters.time),
+        "value": [plain_json(value) for value in values],
+        "status": [column.status for column in columns],
+    }
+    return json_response(answer)
