@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.errors import ApiError
 from api.serialize import TimeForm
 from api.times import Calendars, parse_time
+from query.request import PlotMethod
 
 NAME_LENGTH_MAX = 512
 _CALENDAR = re.compile(r"\s*\d+(mo|q|y)\s*", re.ASCII)
@@ -191,6 +192,7 @@ class PlotParameters(KnownWindowParameters):
 
     tag: Name
     pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
+    method: PlotMethod = "pi"
 
 
 class EventListParameters(KnownWindowParameters):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from query.series import Signal
+from query.triangles import largest_triangles
 from storage_engine.sample import BoolArray, Int64Array
 
 _KEPT_MAX = 5
@@ -72,6 +73,27 @@ def select(signal: Signal, edges_ns: Int64Array, *, numeric: bool) -> Int64Array
     first_marks = marks[earliest]
     keep[first_marks[crowded[columns.of_row[first_marks]]]] = False
     return np.flatnonzero(keep)
+
+
+def select_extremes(signal: Signal, edges_ns: Int64Array, *, numeric: bool) -> Int64Array:
+    """First, lowest, highest and last usable row of each column, ascending: M4.
+
+    References
+    ----------
+    U. Jugel et al., M4: A Visualization-Oriented Time Series Data Aggregation, VLDB 2014.
+    """
+    keep = _kept(signal, columns_of(signal, edges_ns), numeric=numeric)
+    return np.flatnonzero(keep & (signal.severity < 2))
+
+
+def select_triangles(signal: Signal, edges_ns: Int64Array) -> Int64Array:
+    """About one usable row a column by the largest triangles, and the first mark of each column."""
+    good, bad = np.flatnonzero(signal.severity < 2), np.flatnonzero(signal.severity == 2)
+    count = max(2, len(edges_ns) - 1)
+    drawn = good[largest_triangles(signal.timestamp_ns[good], signal.number[good], count)]
+    columns = columns_of(signal, edges_ns)
+    marks = bad[np.unique(columns.of_row[bad], return_index=True)[1]]
+    return np.union1d(drawn, marks)
 
 
 def _kept(signal: Signal, columns: _Columns, *, numeric: bool) -> BoolArray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from query.downsample import candidates, select
+from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars
@@ -27,7 +27,7 @@ from query.result import (
     PlotResult,
     RawResult,
 )
-from query.series import NUMERIC, TagSamples, as_signal, join_columns, take_columns
+from query.series import NUMERIC, TagSamples, as_signal, join_columns
 
 
 class Query:
@@ -174,30 +174,10 @@ class Query:
             See ``plan_plot``.
         """
         tag = self._resolver.resolve(request.tag)
-        edges = plan_plot(request, self._limits)
-        numeric = tag.type in NUMERIC
+        edges = plan_plot(request, tag, self._limits)
         samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
-        pieces, used = [], 0
-        position, complete = request.start_ns, False
-        while not complete:
-            piece, complete = samples.read(
-                position, request.end_ns, max_count=self._limits.chunk_rows, numeric=numeric
-            )
-            used += len(piece)
-            if used > self._limits.scan_rows_max:
-                raise LimitExceeded(
-                    "plot",
-                    got=f"more than {self._limits.scan_rows_max} samples",
-                    want="a shorter window",
-                    where=f"tag {tag.name!r}",
-                )
-            if len(piece):
-                position = int(piece.timestamp_ns[-1]) + 1
-            signal = as_signal(piece, numeric=numeric)
-            pieces.append(take_columns(piece, candidates(signal, edges, numeric=numeric)))
-        inside = join_columns(pieces, numeric=numeric)
-        signal = as_signal(inside, numeric=numeric)
-        inside = take_columns(inside, select(signal, edges, numeric=numeric))
+        inside, used = read_drawing(samples, request, edges, self._limits)
+        numeric = tag.type in NUMERIC
         before = samples.previous(request.start_ns)
         after = samples.next(request.end_ns, inclusive=True)
         columns = join_columns([before, inside, after], numeric=numeric)

@@ -1,6 +1,7 @@
 """Request -> steps: checks what was asked and lays out intervals. Pure; reads nothing."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from query.ports import Tag
 from query.request import (
     AggregateRequest,
     MomentsRequest,
+    PlotMethod,
     PlotRequest,
     QueryLimits,
     RawRequest,
@@ -234,24 +236,36 @@ def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kind for name in names for kind in AGGREGATES[name].facts))
 
 
-def plan_plot(request: PlotRequest, limits: QueryLimits) -> Int64Array:
+def plan_plot(request: PlotRequest, tag: Tag, limits: QueryLimits) -> Int64Array:
     """Check a plot request and return the edges of its pixel columns; int64, shape (pixels + 1,).
 
     Raises
     ------
     BadRequest
-        For an empty or reversed window, or no pixel.
+        For an empty or reversed window, no pixel, an unknown method, or triangles of a tag that
+        is no number.
     LimitExceeded
         For more than ``limits.pixels_max`` pixels.
     """
     start, end, pixels = request.start_ns, request.end_ns, request.pixels
     if end <= start:
         raise BadRequest("plot", got=f"end {end}", want=f"after start {start}", where="end_ns")
+    if request.method not in get_args(PlotMethod):
+        want = ", ".join(get_args(PlotMethod))
+        raise BadRequest("plot", got=repr(request.method), want=want, where="method")
+    if "lttb" in request.method and tag.type not in NUMERIC:
+        got = f"{request.method} of a {tag.type.name.lower()} tag"
+        raise BadRequest("plot", got=got, want="pi or m4, or a numeric tag", where="method")
     if pixels < 1:
         raise BadRequest("plot", got=pixels, want="1 or more", where="pixels")
     if pixels > limits.pixels_max:
         raise LimitExceeded("plot", got=pixels, want=f"at most {limits.pixels_max}", where="pixels")
     check_times("plot", start, end)
-    width, rest = divmod(end - start, pixels)
-    column = np.arange(pixels + 1, dtype=np.int64)
-    return start + column * width + column * rest // pixels
+    return columns_over(start, end, pixels)
+
+
+def columns_over(start_ns: int, end_ns: int, count: int) -> Int64Array:
+    """Edges of columns of about equal width; int64, shape (count + 1,)."""
+    width, rest = divmod(end_ns - start_ns, count)
+    column = np.arange(count + 1, dtype=np.int64)
+    return start_ns + column * width + column * rest // count

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Bounds = Literal["none", "outside", "interpolated"]
+PlotMethod = Literal["pi", "m4", "minmaxlttb", "lttb"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,9 @@ class PlotRequest:
         Width of the drawing.
     known_at_lsn : int or None
         Answer as known when this log sequence number was the newest.
+    method : {"pi", "m4", "minmaxlttb", "lttb"}
+        Per pixel column first, lowest, highest, last and first mark; the same without marks; or
+        about one sample a pixel by the largest triangles, of extremes or of all samples.
     """
 
     tag: str
@@ -153,6 +157,7 @@ class PlotRequest:
     end_ns: int
     pixels: int
     known_at_lsn: int | None = None
+    method: PlotMethod = "pi"
 
 
 @dataclass(frozen=True, slots=True)

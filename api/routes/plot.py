@@ -25,11 +25,13 @@ router = APIRouter(tags=["read"])
 
 @router.get("/v1/plot")
 def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Reader) -> Response:
-    """Answer first, last, minimum and maximum per pixel column, and where the line breaks."""
+    """Answer few real samples that draw the line, and where it breaks."""
     arrow = wants_arrow(request)
     start_ns, end_ns = window_of(request, parameters)
     known_lsn = known_lsn_of(request, parameters)
-    asked = PlotRequest(parameters.tag, start_ns, end_ns, parameters.pixels, known_lsn)
+    asked = PlotRequest(
+        parameters.tag, start_ns, end_ns, parameters.pixels, known_lsn, parameters.method
+    )
     result = historian_of(request).query.plot(asked)
     facts: dict[str, Any] = {
         **tag_facts(result.tag),

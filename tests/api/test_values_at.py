@@ -78,3 +78,15 @@ def test_a_wrong_question_is_refused_by_name(house):
             assert (status, where) == (answer.status_code, told["where"]), (path, more, told)
 
     house.run(work)
+
+
+def test_a_plot_by_another_method(house):
+    async def work(client, historian):
+        await _plant(client)
+        for method, status in (("m4", 200), ("minmaxlttb", 200), ("lttb", 200), ("average", 400)):
+            asked = {"tag": "line/force", "pixels": 10, "method": method, **WINDOW}
+            answer = await client.get("/v1/plot", params=asked)
+            assert status == answer.status_code, answer.text
+            assert status != 200 or [1.0, 3.0] == answer.json()["value"]
+
+    house.run(work)
