@@ -18,6 +18,7 @@ from query.request import PlotMethod
 NAME_LENGTH_MAX = 512
 _CALENDAR = re.compile(r"\s*\d+(mo|q|y)\s*", re.ASCII)
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
+ManyNames = Annotated[list[Name], Field(min_length=1, max_length=20_000)]
 ZoneName = Annotated[str, Field(min_length=1, max_length=64)]
 TimeText = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -52,6 +53,12 @@ class LatestParameters(Parameters):
 
     tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
     time: TimeForm = "ns"
+
+
+class ManyLatestParameters(LatestParameters):
+    """The same in a body, which holds more names than an address."""
+
+    tag: ManyNames
 
 
 class WindowParameters(Parameters):
@@ -175,10 +182,22 @@ class AtTimesParameters(ValueParameters, KnownParameters):
         return tuple(parse_time(text, now_ns, "at", zone=zone, shifts=shifts) for text in self.at)
 
 
+class ManyAtTimesParameters(AtTimesParameters):
+    """The same in a body."""
+
+    tag: ManyNames
+
+
 class InterpolatedParameters(IntervalParameters, ValueParameters):
     """Values at the beginnings of intervals."""
 
     interval: TimeText
+
+
+class ManyInterpolatedParameters(InterpolatedParameters):
+    """The same in a body."""
+
+    tag: ManyNames
 
 
 class EnergyParameters(WindowParameters):

@@ -67,13 +67,23 @@ def parse_document(body: bytes | memoryview, keys: frozenset[str]) -> Mapping[st
     ApiError
         ``invalid_json`` or ``invalid_body`` (400).
     """
+    return known_keys(decoded(body), keys, "body")
+
+
+def decoded(body: bytes | memoryview) -> Any:
+    """Value of a body.
+
+    Raises
+    ------
+    ApiError
+        ``invalid_json`` (400).
+    """
     try:
-        document = decode(body)
+        return decode(body)
     except JsonError as error:
         raise refuse(
             "cannot read body", str(error), "JSON in UTF-8", "body", "invalid_json"
         ) from None
-    return known_keys(document, keys, "body")
 
 
 def known_keys(value: object, keys: frozenset[str], where: str) -> Mapping[str, Any]:

@@ -1,12 +1,14 @@
 """Newest sample of each of many tags."""
 
+import asyncio
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.parameters import LatestParameters
+from api.documents import asked
+from api.parameters import LatestParameters, ManyLatestParameters, no_parameters
 from api.security import Reader, historian_of
 from api.serialize import Table, json_response, plain_json, table_response, wants_arrow
 from api.times import time_json, times_json
@@ -22,6 +24,17 @@ def latest(
     request: Request, parameters: Annotated[LatestParameters, Query()], _: Reader
 ) -> Response:
     """Answer the newest sample per tag, in the order asked for; null where a tag holds none."""
+    return _answer(request, parameters)
+
+
+@router.post("/v1/latest", dependencies=[Depends(no_parameters)])
+async def latest_of_many(request: Request, _: Reader) -> Response:
+    """Answer the newest samples of many tags, named in the body."""
+    parameters = await asked(request, ManyLatestParameters)
+    return await asyncio.to_thread(_answer, request, parameters)
+
+
+def _answer(request: Request, parameters: LatestParameters) -> Response:
     arrow = wants_arrow(request)
     result = historian_of(request).query.latest(parameters.tag)
     if arrow:

@@ -1,11 +1,19 @@
 """Values of tags at times: given ones, or the beginnings of intervals."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.parameters import AtTimesParameters, InterpolatedParameters
+from api.documents import asked
+from api.parameters import (
+    AtTimesParameters,
+    InterpolatedParameters,
+    ManyAtTimesParameters,
+    ManyInterpolatedParameters,
+    no_parameters,
+)
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of, window_of
 from api.serialize import (
     Table,
@@ -29,10 +37,21 @@ def at_times(
     request: Request, parameters: Annotated[AtTimesParameters, Query()], _: Reader
 ) -> Response:
     """Answer what each tag was at each time, between samples as the tag is: sloped or stepped."""
+    return _at_times(request, parameters)
+
+
+@router.post("/v1/at-times", dependencies=[Depends(no_parameters)])
+async def at_times_of_many(request: Request, _: Reader) -> Response:
+    """Answer what many tags were, named in the body."""
+    parameters = await asked(request, ManyAtTimesParameters)
+    return await asyncio.to_thread(_at_times, request, parameters)
+
+
+def _at_times(request: Request, parameters: AtTimesParameters) -> Response:
     query = historian_of(request).query
     times_ns = parameters.times_ns(now_ns_of(request), query.calendars)
-    asked = MomentsRequest(times_ns=times_ns, **_rules(request, parameters))
-    return _response(request, parameters, query.at(asked), {})
+    question = MomentsRequest(times_ns=times_ns, **_rules(request, parameters))
+    return _response(request, parameters, query.at(question), {})
 
 
 @router.get("/v1/interpolated")
@@ -40,9 +59,20 @@ def interpolated(
     request: Request, parameters: Annotated[InterpolatedParameters, Query()], _: Reader
 ) -> Response:
     """Answer what each tag was at the beginning of each interval."""
+    return _interpolated(request, parameters)
+
+
+@router.post("/v1/interpolated", dependencies=[Depends(no_parameters)])
+async def interpolated_of_many(request: Request, _: Reader) -> Response:
+    """Answer what many tags were at the beginnings of intervals, named in the body."""
+    parameters = await asked(request, ManyInterpolatedParameters)
+    return await asyncio.to_thread(_interpolated, request, parameters)
+
+
+def _interpolated(request: Request, parameters: InterpolatedParameters) -> Response:
     start_ns, end_ns = window_of(request, parameters)
     step = parameters.step()
-    asked = MomentsRequest(
+    question = MomentsRequest(
         start_ns=start_ns,
         end_ns=end_ns,
         interval_ns=0 if step else parse_duration(parameters.interval, "interval"),
@@ -51,7 +81,7 @@ def interpolated(
         calendar=parameters.calendar,
         **_rules(request, parameters),
     )
-    result = historian_of(request).query.at(asked)
+    result = historian_of(request).query.at(question)
     return _response(request, parameters, result, window_facts(start_ns, end_ns, parameters.time))
 
 

@@ -90,3 +90,30 @@ def test_a_plot_by_another_method(house):
             assert status != 200 or [1.0, 3.0] == answer.json()["value"]
 
     house.run(work)
+
+
+def test_thousands_of_tags_are_named_in_a_body(house):
+    """The same answers as with an address; a wrong body is refused by name."""
+
+    async def work(client, historian):
+        await _plant(client)
+        many = ["line/force", "line/state"] * 2_500
+        window = {**WINDOW, "interval": "10s"}
+        for path, more in (("latest", {}), ("at-times", {"at": ["now"]}), ("interpolated", window)):
+            few = await _ask(client, f"/v1/{path}", **more)
+            asked = {"tag": many, "time": "iso", **more}
+            answer = await client.post(f"/v1/{path}", json=asked)
+            assert answer.status_code == 200, answer.text
+            assert few["value"] * 2_500 == answer.json()["value"]
+        for body, code, where in (
+            (b"{", "invalid_json", "body"),
+            (b"[]", "invalid_parameter", "body"),
+            (b'{"tag": []}', "invalid_parameter", "body tag"),
+            (b'{"tag": "line/force"}', "invalid_parameter", "body tag"),
+            (b'{"tag": ["line/force"], "tags": 1}', "unknown_parameter", "body tags"),
+        ):
+            answer = await client.post("/v1/latest", content=body)
+            told = answer.json()["error"]
+            assert (400, code, where) == (answer.status_code, told["code"], told["where"]), body
+
+    house.run(work)
