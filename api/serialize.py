@@ -24,6 +24,9 @@ SAFE_INTEGER_MAX = 2**53 - 1
 TimeForm = Literal["ns", "iso"]
 
 
+_AS_IT_IS = frozenset({str, bool, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Columns of one answer, and what is said about all of them.
@@ -118,6 +121,10 @@ def plain_json(value: Any) -> Any:
     -------
     object
     """
+    if type(value) is float:
+        return special_json(value)
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, Mapping):
         return {str(k): plain_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from historian.catalog_database import Database
-from historian.catalog_records import SeriesRecord, TagDraft, TagRecord, series_uuid
+from historian.catalog_records import QueryTags, SeriesRecord, TagDraft, TagRecord, series_uuid
 from historian.catalog_rules import TagRules
 from historian.errors import Conflict, NotFound, RequestInvalid
 from query.errors import UnknownTag
@@ -64,6 +64,7 @@ class Catalog:
         self._by_name: dict[str, TagRecord] = {}
         self._by_address: dict[tuple[str, str], TagRecord] = {}
         self._by_stream: dict[int, TagRecord] = {}
+        self._query_tags = QueryTags()
         self.revision = 0  # rises with each change of a tag
         self.reload()
 
@@ -125,10 +126,10 @@ class Catalog:
         ------
         query.errors.UnknownTag
         """
-        tag = self._by_name.get(name)
-        if tag is None:
+        record = self._by_name.get(name)
+        if record is None:
             raise UnknownTag(name)
-        return tag.for_query()
+        return self._query_tags.of(record)
 
     def find(self, name: str) -> TagRecord | None:
         """Return the tag of this name, or None."""

@@ -11,6 +11,7 @@ from storage_engine.sample import ValueType
 NAME_CHARACTERS_MAX = 400
 TEXT_CHARACTERS_MAX = 4_000
 _STEPPED = {ValueType.FLOAT64: False, ValueType.FLOAT32: False}
+_QUERY_TAGS_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,22 @@ class TagRecord:
             "asset": self.asset,
             "state_set": self.state_set,
         }
+
+
+class QueryTags:
+    """Tags as query sees them, made once for each that is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[TagRecord, Tag]] = {}
+
+    def of(self, record: TagRecord) -> Tag:
+        """Return the tag of a record; one that has changed since is made anew."""
+        held = self._known.get(record.name)
+        if held is None or held[0] is not record:
+            if len(self._known) >= _QUERY_TAGS_MAX:
+                self._known.clear()
+            self._known[record.name] = held = record, record.for_query()
+        return held[1]
 
 
 @dataclass(frozen=True, slots=True)
