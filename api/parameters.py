@@ -130,7 +130,7 @@ class RawParameters(KnownWindowParameters):
     uncertain: Literal["bad", "good"] = "bad"
 
 
-class IntervalParameters(KnownWindowParameters):
+class IntervalParameters(WindowParameters):
     """A window that is cut into intervals; no interval means the whole window."""
 
     interval: TimeText | None = None
@@ -144,7 +144,7 @@ class IntervalParameters(KnownWindowParameters):
         return text if text == "shift" or self.zone or _CALENDAR.fullmatch(text) else ""
 
 
-class AggregateParameters(IntervalParameters):
+class AggregateParameters(IntervalParameters, KnownParameters):
     """Aggregates of one tag per interval."""
 
     tag: Name
@@ -188,7 +188,7 @@ class ManyAtTimesParameters(AtTimesParameters):
     tag: ManyNames
 
 
-class InterpolatedParameters(IntervalParameters, ValueParameters):
+class InterpolatedParameters(IntervalParameters, KnownParameters, ValueParameters):
     """Values at the beginnings of intervals."""
 
     interval: TimeText
@@ -200,10 +200,8 @@ class ManyInterpolatedParameters(InterpolatedParameters):
     tag: ManyNames
 
 
-class EnergyParameters(WindowParameters):
-    """Energy of a meter; no interval means the whole window."""
-
-    interval: TimeText | None = None
+class EnergyParameters(IntervalParameters):
+    """Energy of a meter."""
 
 
 class PlotParameters(KnownWindowParameters):

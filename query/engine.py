@@ -8,13 +8,14 @@ import numpy as np
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows, rules_of
-from query.intervals import NO_CALENDARS, Calendars
+from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.moments import values_at
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, TagResolver
 from query.raw import read_raw
 from query.request import (
     AggregateRequest,
+    CutRequest,
     MomentsRequest,
     PlotRequest,
     QueryLimits,
@@ -142,6 +143,10 @@ class Query:
         now_ns = self._clock_now() if request.hold_last else None
         result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
         return replace(result, damage=samples.damage)
+
+    def cut(self, request: CutRequest) -> Intervals:
+        """Intervals of a window, for reads of other rooms; raises as ``query.intervals.cut``."""
+        return cut("cut into intervals", request, self._limits, self.calendars)
 
     def at(self, request: MomentsRequest) -> MomentsResult:
         """Values of tags at given times, or at the beginnings of intervals.

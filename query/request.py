@@ -77,6 +77,28 @@ class RawRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CutRequest:
+    """Intervals of a window.
+
+    Attributes
+    ----------
+    start_ns, end_ns : int
+        Window; ``end < start`` cuts backwards and gives the newest first.
+    interval_ns : int
+        Length of an interval; 0 means one interval over the whole window.
+    step, zone, calendar
+        Cuts by the calendar instead; as of ``AggregateRequest``.
+    """
+
+    start_ns: int
+    end_ns: int
+    interval_ns: int = 0
+    step: str = ""
+    zone: str = "UTC"
+    calendar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AggregateRequest:
     """Aggregates of a tag per interval, by the rules of OPC 10000-13.
 

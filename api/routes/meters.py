@@ -11,6 +11,7 @@ from api.security import Reader, historian_of, window_of
 from api.serialize import Table, json_response, table_response, wants_arrow, window_facts
 from api.times import parse_duration
 from api.values import nullable
+from query.request import CutRequest
 from storage_engine.sample import ColumnData, ValueType
 
 router = APIRouter(tags=["read"])
@@ -32,7 +33,13 @@ def energy(
     arrow = wants_arrow(request)
     start_ns, end_ns = window_of(request, parameters)
     source = historian_of(request).energy
-    if parameters.interval is None:
+    step, labels = parameters.step(), tuple[str, ...]()
+    if step:
+        zone, calendar = parameters.zone or "UTC", parameters.calendar
+        asked = CutRequest(start_ns, end_ns, step=step, zone=zone, calendar=calendar)
+        *edges, labels = historian_of(request).query.cut(asked)
+        found = source.windows(meter, *edges)
+    elif parameters.interval is None:
         found = source.windows(meter, np.array([start_ns]), np.array([end_ns]))
     else:
         interval_ns = parse_duration(parameters.interval, "interval")
@@ -48,5 +55,7 @@ def energy(
         "estimated": found.estimated,
         "reason": nullable(found.reasons(), ValueType.SYMBOL),
     }
+    if step == "shift":
+        columns["shift"] = nullable(list(labels), ValueType.TEXT)
     table = Table(facts, {"start": found.start_ns, "end": found.end_ns}, columns)
     return table_response(table, arrow=arrow, form=parameters.time)

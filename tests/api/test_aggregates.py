@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from historian.config import parse_config
 from query.aggregates.registry import AGGREGATES
 
@@ -138,6 +140,34 @@ def test_windows_are_spoken_of(house):
             asked = {"start": start, "end": end, "zone": "Asia/Tokyo"}
             found = await _ask(client, "Count", **asked)
             assert int(found["start"][0][11:13]) in hours, (start, found["start"])
+
+    house.config = _with_calendars(house.config)
+    house.run(work)
+
+
+def test_energy_follows_the_calendar_too(house):
+    """By the day and by the shift, as aggregates do."""
+
+    async def work(client, historian):
+        minutes = range(48 * 60)
+        begin = 1_767_225_600  # 2026-01-01T00:00:00Z
+        columns = {"meter": ["M1"] * len(minutes), "register": [m / 60 for m in minutes]}
+        body = {"time": [begin + 60 * m for m in minutes], "time_unit": "s", "columns": columns}
+        answer = await client.post("/v1/events/meter_read", json=body)
+        assert answer.status_code == 200, answer.text
+        window = {"start": "2026-01-01T05:00:00Z", "end": "2026-01-02T17:00:00Z", "time": "iso"}
+
+        async def energy(**more):
+            asked = {**window, **more}
+            return (await client.get("/v1/meters/M1/energy", params=asked)).json()
+
+        days = await energy(interval="1d", zone="Europe/Berlin")
+        assert ["2026-01-01T05:00", "2026-01-01T23:00"] == [t[:16] for t in days["start"]]
+        assert [18.0, 18.0] == pytest.approx(days["energy"])
+        shifts = await energy(interval="shift")
+        assert ["day", "day"] == shifts["shift"]
+        assert [12.0, 12.0] == pytest.approx(shifts["energy"])
+        assert [36.0] == pytest.approx((await energy())["energy"])
 
     house.config = _with_calendars(house.config)
     house.run(work)
