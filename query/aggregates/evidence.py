@@ -175,10 +175,9 @@ def difference(
     """``more - less`` in the tag's type, of whole numbers exactly; Bad_OutOfRange beyond int64."""
     if type_ not in WHOLE:
         return type_, np.subtract(more, less, dtype=more.dtype), status
-    about = more.astype(np.float64) - less.astype(np.float64)
-    beyond = (about >= 2.0**63) | (about < -(2.0**63))
+    if type_ == ValueType.BOOL:
+        more, less = more.astype(np.int64), less.astype(np.int64)
     value = (more.astype(np.uint64) - less.astype(np.uint64)).view(np.int64)
-    # Near the limit the float cannot tell; the wrapped difference has the wrong sign then.
-    beyond |= (np.abs(about) > 2.0**62) & ((value < 0) != (about < 0))
+    beyond = (value < 0) != np.less(more, less)  # it has wrapped around
     status = np.where(beyond & (status < BAD), BAD_OUT_OF_RANGE, status).astype(np.uint32)
     return ValueType.INT64, value, status

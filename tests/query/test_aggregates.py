@@ -166,6 +166,63 @@ def test_extremes_keep_the_type_and_every_digit(type_, low, high):
     assert result.columns["Minimum"].status[0] == GOOD | MULTI
 
 
+@pytest.mark.parametrize(
+    ("type_", "first", "last", "wanted"),
+    [
+        (ValueType.INT64, 2**60, 2**60 + 7, 7),
+        (ValueType.INT64, 2**62, -(2**62) + 1, -(2**63) + 1),
+        (ValueType.INT64, -(2**63), 2**63 - 1, None),
+        (ValueType.INT64, 2**63 - 1, -2, None),
+        (ValueType.UINT64, 2**64 - 1, 2**64 - 10, -9),
+        (ValueType.UINT64, 2**64 - 1, 0, None),
+        (ValueType.BOOL, True, False, -1),
+        (ValueType.FLOAT32, 0.5, 0.75, 0.25),
+    ],
+)
+def test_differences_are_exact_or_out_of_range(type_, first, last, wanted):
+    """A counter of 64 bits counts on; what no int64 can say is Bad_OutOfRange, never a wrap."""
+    query = _query(type_, [(0, first), (5, last)])
+
+    result = query.aggregate(AggregateRequest("t", 0, 5, 0, ("DeltaBounds",)))
+    whole = query.aggregate(AggregateRequest("t", 0, 6, 0, ("Delta", "Range")))
+
+    for name, column in (result.columns | whole.columns).items():
+        expected = abs(wanted) if wanted is not None and name == "Range" else wanted
+        assert (expected is not None) == column.valid[0], name
+        if expected is None:
+            assert 0x803C_0000 == column.status[0] & 0xFFFF_0000, name
+        else:
+            assert expected == column.value[0].item(), name
+        numbers = ValueType.FLOAT32 if type_ is ValueType.FLOAT32 else ValueType.INT64
+        assert numbers is column.type, name
+
+
+def test_bounds_keep_the_type_and_round_whole_numbers():
+    """Between 4 and 9 a whole number is rounded; a truth holds."""
+    for type_, rows, wanted in (
+        (ValueType.INT64, [(0, 4), (10, 9)], (6, 7)),
+        (ValueType.BOOL, [(0, False), (10, True)], (False, False)),
+        (ValueType.FLOAT32, [(0, 4.0), (10, 9.0)], (6.0, 7.0)),
+    ):
+        query = _query(type_, rows)
+        asked = AggregateRequest("t", 4, 6, 0, ("StartBound", "EndBound"), stepped=False)
+        result = query.aggregate(asked)
+        assert wanted == tuple(column.value[0].item() for column in result.columns.values())
+        assert {type_} == {column.type for column in result.columns.values()}
+
+
+def test_text_tags_tell_their_edges_and_changes():
+    """States have a first, a last, a bound, and transitions, of null ones none."""
+    rows = [(0, "run"), (4, "stop"), (6, None, BAD), (8, "stop"), (9, "run")]
+    query = _query(ValueType.SYMBOL, rows)
+    names = ("Start", "End", "StartBound", "NumberOfTransitions", "Interpolative", "WorstQuality")
+
+    result = query.aggregate(AggregateRequest("t", 2, 9, 0, names))
+
+    found = [c.value[0] if c.valid[0] else None for c in result.columns.values()]
+    assert ["stop", "stop", "run", 1, "run", BAD] == found
+
+
 def test_a_numeric_tag_reads_across_an_older_series_of_text():
     """What was no number counts as bad; it does not spoil what came later."""
     reader = MemoryReader()
