@@ -45,16 +45,15 @@ def edge_facts(signal: Signal, windows: Windows, _rules: Rules) -> EdgeFacts:
     """First and last samples per window."""
     found: list[Any] = []
     for kept in (np.arange(len(signal)), np.flatnonzero(signal.severity == 0)):
-        times, values, codes = signal.timestamp_ns[kept], signal.native[kept], signal.code[kept]
-        first, behind = rows_of(times, windows)
+        columns: list[Any] = [signal.native[kept], signal.timestamp_ns[kept], signal.code[kept]]
+        first, behind = rows_of(signal.timestamp_ns[kept], windows)
         held = behind > first
         found.append(held)
-        places: tuple[Int64Array, ...] = (first, behind - 1)
-        for place in places:
-            sides = [np.zeros(len(first), c.dtype) for c in (values, times, codes)]
-            for side, column in zip(sides, (values, times, codes), strict=True):
-                side[held] = column[place[held]]
-            found += sides
+        for place in (first[held], behind[held] - 1):
+            for column in columns:
+                side = np.zeros(len(first), column.dtype)
+                side[held] = column[place]
+                found.append(side)
     del found[13], found[10]  # the codes of Good samples
     return EdgeFacts(*found)
 
