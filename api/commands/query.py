@@ -91,15 +91,14 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
         print_table({h: answer[h] for h in shown})
         return
     if read in (Read.AT_TIMES, Read.INTERPOLATED):
-        column = {
-            "time": answer["time"],
-            "value": answer["value"][0],
-            "status": answer["status"][0],
-        }
-        print_table(column, title=f"{answer['tag'][0]} [{answer['eng_unit'][0]}]")
+        (tag,), (eng_unit,) = answer["tag"], answer["eng_unit"]
+        (value,), (status,) = answer["value"], answer["status"]
+        print_table(
+            {"time": answer["time"], "value": value, "status": status}, title=_title(tag, eng_unit)
+        )
         return
     headings: tuple[str, ...]
-    title = f"{answer['tag']} [{answer['eng_unit']}]" if answer["eng_unit"] else answer["tag"]
+    title = _title(answer["tag"], answer["eng_unit"])
     if read is Read.AGGREGATES:
         shift = ["shift"] if "shift" in answer else []
         headings = (*shift, "start", *answer["aggregates"])
@@ -109,3 +108,7 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
     print_table({h: answer[h] for h in headings}, title=title)
     if answer.get("continuation"):
         say(f"more follows: --max-count {answer['count']} was reached")
+
+
+def _title(tag: str, eng_unit: str) -> str:
+    return f"{tag} [{eng_unit}]" if eng_unit else tag
