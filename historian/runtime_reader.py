@@ -1,13 +1,14 @@
 """Reads for query and genealogy over whatever engine is open now; they outlive a reopening."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from historian.errors import NotFound, NotReady
 from historian.events import EVENT_KINDS
 from historian.ingest_streams import Streams
-from query.ports import LatestColumns
+from historian.runtime_folds import fold_windows
+from query.ports import FoldedWindows, LatestColumns
 from storage_engine.engine import Engine
 from storage_engine.sample import (
     DTYPES,
@@ -79,6 +80,17 @@ class StoreReader:
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """See ``query.ports.SampleReader.summary_extent``."""
         return self._now()[0].summary_extent(series_id)
+
+    def fold(
+        self,
+        series_id: int,
+        edges_ns: Int64Array,
+        wanted: Collection[str] = (),
+        *,
+        known_at_lsn: int | None = None,
+    ) -> FoldedWindows | None:
+        """See ``query.ports.SampleReader.fold``."""
+        return fold_windows(self._now()[0], series_id, edges_ns, wanted, known_at_lsn=known_at_lsn)
 
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None

@@ -6,11 +6,11 @@ from query.aggregates.durations import good_share
 from query.aggregates.evidence import Evidence
 from query.aggregates.registry import AGGREGATES
 from query.facts.rules import Rules
+from query.folded import found_in
 from query.plan import AggregatePlan
 from query.ports import Tag
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.result import AggregateResult
-from query.scan import scan
 from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS, TagSamples
 from query.summaries import load, summary_extent
 from query.summarised import Answered, answer
@@ -48,7 +48,7 @@ def aggregate_windows(
     rows = load(samples, windows, limits)
     if rows is None:
         nothing = np.zeros(len(start), np.int64)
-        facts = scan(samples, windows, rules, limits, plan.facts)
+        facts = found_in(samples, windows, rules, limits, plan.facts)
         found = Answered(facts, nothing, nothing > 0)
     else:
         found = answer(samples, rows, windows, rules, limits, wanted=plan.facts)

@@ -1,6 +1,6 @@
 """What the query room needs from whoever holds samples and names; others fulfil these."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from storage_engine.sample import (
+    AnyArray,
+    BoolArray,
     ColumnData,
+    Damage,
     EventColumns,
     Int64Array,
     SampleColumns,
@@ -43,6 +46,66 @@ class LatestColumns:
     timestamp_ns: npt.NDArray[np.int64]
     quality: UInt32Array
     value: list[object]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedWindows:
+    """What the samples of windows fold to; every array has one row per window.
+
+    Attributes
+    ----------
+    good, uncertain, bad : int64
+        Samples inside; a null or NaN is bad.
+    first_ns, last_ns, first_good_ns, last_good_ns, minimum_ns, maximum_ns : int64
+        Times; of extremes the oldest. Mean nothing where there is no such sample.
+    first, last, first_good, last_good, minimum, maximum : array
+        Values in the type of the series; extremes of the good samples.
+    first_code, last_code : uint32
+        Status codes as written.
+    first_valid, last_valid : bool
+        The sample has a value.
+    more_minima, more_maxima : bool
+        The extreme occurs again; all False unless ``ties`` were asked for.
+    sums : dict of str to float64
+        ``sum``, ``mean``, ``variance`` of the good samples, ``stepped`` and ``sloped`` integrals in
+        value times seconds from the first sample to the last; those asked for.
+    transitions, zero_ns : int64
+        Changes from one good sample to the next inside; time from a sample of value zero to the
+        next. 0 unless asked for.
+    known : bool
+        False where ``zero_ns`` could not be told.
+    damage : tuple of Damage
+    """
+
+    good: Int64Array
+    uncertain: Int64Array
+    bad: Int64Array
+    first_ns: Int64Array
+    last_ns: Int64Array
+    first_good_ns: Int64Array
+    last_good_ns: Int64Array
+    minimum_ns: Int64Array
+    maximum_ns: Int64Array
+    first: AnyArray
+    last: AnyArray
+    first_good: AnyArray
+    last_good: AnyArray
+    minimum: AnyArray
+    maximum: AnyArray
+    first_code: UInt32Array
+    last_code: UInt32Array
+    first_valid: BoolArray
+    last_valid: BoolArray
+    more_minima: BoolArray
+    more_maxima: BoolArray
+    sums: dict[str, npt.NDArray[np.float64]]
+    transitions: Int64Array
+    zero_ns: Int64Array
+    known: BoolArray
+    damage: tuple[Damage, ...] = ()
+
+
+FOLDS = ("sum", "moments", "area", "ties", "transitions", "zero")
 
 
 class SampleReader(Protocol):
@@ -94,6 +157,21 @@ class SampleReader(Protocol):
         """First and last time that summaries of a series begin at, seen or not; None for none."""
         ...
 
+    def fold(
+        self,
+        series_id: int,
+        edges_ns: Int64Array,
+        wanted: Collection[str] = (),
+        *,
+        known_at_lsn: int | None = None,
+    ) -> FoldedWindows | None:
+        """Fold the windows between edges that rise, without a row of them in Python.
+
+        ``wanted`` has some of ``FOLDS``. None where only a read can tell: a series that is no
+        number, or that gives every revision of a time.
+        """
+        ...
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:
@@ -109,4 +187,12 @@ class TagResolver(Protocol):
         ...
 
 
-__all__ = ["ColumnData", "LatestColumns", "SampleReader", "Tag", "TagResolver"]
+__all__ = [
+    "FOLDS",
+    "ColumnData",
+    "FoldedWindows",
+    "LatestColumns",
+    "SampleReader",
+    "Tag",
+    "TagResolver",
+]

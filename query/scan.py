@@ -66,7 +66,7 @@ def scan(
     kinds = {name: KINDS[name] for name in (*ALWAYS, *wanted)}
     usable_around = any(kind.usable_around for kind in kinds.values())
     parts: list[Part] = []
-    for low, high, piece in _pieces(samples, _spans(start, latest_end), limits):
+    for low, high, piece in _pieces(samples, _spans(samples, start, latest_end), limits):
         candidates = np.arange(
             np.searchsorted(latest_end, low, side="right"), np.searchsorted(start, high)
         )
@@ -190,9 +190,14 @@ def _with_neighbours(
     )
 
 
-def _spans(start: Int64Array, latest_end: Int64Array) -> Iterator[tuple[int, int]]:
+def _spans(
+    samples: TagSamples, start: Int64Array, latest_end: Int64Array
+) -> Iterator[tuple[int, int]]:
     """Disjoint spans that hold all windows; a gap shorter than the longest window is read too."""
     if len(start) == 0:
+        return
+    if samples.in_memory:
+        yield int(start[0]), int(latest_end[-1])
         return
     gap = int(np.max(latest_end - start))
     breaks = np.flatnonzero(start[1:] - latest_end[:-1] > gap) + 1

@@ -1,6 +1,6 @@
 """One tag as one run of samples: the series of a tag whose type changed are joined here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +92,8 @@ class TagSamples:
     Where two series hold the same time, the row with the higher lsn is the newest revision.
     """
 
+    in_memory = False  # a gap between windows costs nothing to read
+
     def __init__(self, reader: SampleReader, tag: Tag, *, known_at_lsn: int | None = None) -> None:
         self._reader = reader
         self._known_at_lsn = known_at_lsn
@@ -116,7 +118,7 @@ class TagSamples:
                 series_id, start_ns, end_ns, known_at_lsn=self._known_at_lsn
             )
             if part is not None:
-                self._damage.update(dict.fromkeys(part.damage))
+                self.note(part.damage)
                 found.append(part)
         return found
 
@@ -130,13 +132,17 @@ class TagSamples:
         """Times of the tag's annotations, ascending."""
         return self._reader.annotations(self.tag.series, known_at_lsn=self._known_at_lsn)
 
+    def note(self, damage: Iterable[Damage]) -> None:
+        """Remember what a read had to leave out."""
+        self._damage.update(dict.fromkeys(damage))
+
     @property
     def damage(self) -> tuple[Damage, ...]:
         """What the reads so far had to leave out."""
         return tuple(self._damage)
 
     def _noted(self, columns: SampleColumns) -> SampleColumns:
-        self._damage.update(dict.fromkeys(columns.damage))
+        self.note(columns.damage)
         return columns
 
     def read(

@@ -53,17 +53,19 @@ class SummaryRows:
         table = self.columns
         has = table["good"] > 0
         every = np.ones(len(self), np.bool_)
-        times, levels, values = [], [], []
+        times, levels, codes, values = [], [], [], []
         for name in _POINTS:
             kept = has if name.endswith("good") else every
             times.append(table[f"{name}_time"][kept])
             level = table.get(f"{name}_severity", np.zeros(len(self), np.int64))[kept]
             levels.append(level.astype(np.uint8))
+            code = table.get(f"{name}_code")
+            plain = level.astype(np.uint32) << np.uint32(30)
+            codes.append(plain if code is None else code[kept])
             values.append(np.where(level < 2, table[name][kept], table[name].dtype.type(0)))
         time, order = np.unique(np.concatenate(times), return_index=True)
         native = np.concatenate(values)[order]
-        level = np.concatenate(levels)[order]
-        code = level.astype(np.uint32) << np.uint32(30)
+        level, code = np.concatenate(levels)[order], np.concatenate(codes)[order]
         return Signal(time, level, code, native.astype(np.float64), native, self.type)
 
 
@@ -74,14 +76,23 @@ class SkeletonSamples(TagSamples):
     ----------
     raw : TagSamples
     rows : SummaryRows
+    extent : pair of int, optional
+        Between which times the skeleton is the truth; no time outside is asked for but what lies
+        nearest. By default as far as the summaries reach.
     """
 
-    def __init__(self, raw: TagSamples, rows: SummaryRows) -> None:
+    def __init__(
+        self, raw: TagSamples, rows: SummaryRows, extent: tuple[int, int] | None = None
+    ) -> None:
         super().__init__(raw.reader, raw.tag, known_at_lsn=raw.known_at_lsn)
         self._raw = raw
         self._skeleton = rows.skeleton()
-        self.from_ns = min(*rows.start[:1].tolist(), *rows.hole_start.tolist(), TIME_MAX_NS)
-        self.until_ns = max(*rows.end[-1:].tolist(), *rows.hole_end.tolist(), TIME_MIN_NS)
+        self.in_memory = extent is not None
+        low = min([*rows.start[:1].tolist(), *rows.hole_start.tolist(), TIME_MAX_NS])
+        high = max([*rows.end[-1:].tolist(), *rows.hole_end.tolist(), TIME_MIN_NS])
+        extent = (low, high) if extent is None else extent
+        self.from_ns: int = extent[0]
+        self.until_ns: int = extent[1]
 
     def signal(
         self,

@@ -1,12 +1,12 @@
 """An in-memory reader and resolver that fulfil ``query/ports.py``; for tests and examples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from query.errors import UnknownTag
-from query.ports import LatestColumns, Tag
+from query.ports import FoldedWindows, LatestColumns, Tag
 from storage_engine.sample import (
     DTYPES,
     GOOD,
@@ -116,6 +116,17 @@ class MemoryReader:
 
     def summary_extent(self, series_id: int) -> tuple[int, int] | None:
         """As ``SampleReader.summary_extent``."""
+        return None
+
+    def fold(
+        self,
+        series_id: int,
+        edges_ns: Int64Array,
+        wanted: Collection[str] = (),
+        *,
+        known_at_lsn: int | None = None,
+    ) -> FoldedWindows | None:
+        """As ``SampleReader.fold``: only reads can tell."""
         return None
 
     def annotations(

@@ -17,6 +17,7 @@ from query.testing import MemoryReader, MemoryResolver
 from storage_engine.sample import BAD, GOOD, UNCERTAIN, ValueType
 
 sys.path.insert(0, str(Path(__file__).parent))
+from folding import FoldingReader
 from plain import Plain
 from plain_rules import LEVEL, MULTI
 
@@ -67,20 +68,24 @@ def _newest(rows, scale):
     return [newest[t] for t in sorted(newest)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     rows=ROWS,
     request_=REQUESTS,
     stepped=st.booleans(),
     scale=st.sampled_from([1, 1_000_000_007]),
-    pieces=st.tuples(st.sampled_from([1, 2, 5, 1000]), st.sampled_from([1, 2])),
+    held=st.tuples(
+        st.sampled_from([1, 2, 5, 1000]),
+        st.sampled_from([1, 2]),
+        st.sampled_from([MemoryReader, FoldingReader]),
+    ),
 )
-def test_every_aggregate_equals_the_plain_reading(rows, request_, stepped, scale, pieces):
-    """Bad, uncertain, null, late and rewritten samples, any window, any size of a piece."""
-    chunk_rows, types = pieces
+def test_every_aggregate_equals_the_plain_reading(rows, request_, stepped, scale, held):
+    """Bad, uncertain, null, late and rewritten samples, any window, any size of a piece, folds."""
+    chunk_rows, types, holder = held
     scaled = {f: getattr(request_, f) * scale for f in ("start_ns", "end_ns", "interval_ns")}
     asked, now = replace(request_, **scaled), 65 * scale
-    reader = MemoryReader()
+    reader = holder()
     for i, (t, v, q) in enumerate(rows):
         reader.add(1 + i * types // (len(rows) + 1), ValueType.FLOAT64, [(t * scale, v, q)])
     annotations = tuple(scale * t for t in (7, 7, 20, 41))

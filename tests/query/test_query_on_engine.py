@@ -1,5 +1,8 @@
 """The query room on the real engine: whatever the rows lie in, the answers are the same."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,10 +17,14 @@ from storage_engine.filesystem import RealFileSystem
 from storage_engine.frame import SampleSection, SlotKind, decode_frame, encode_frame
 from storage_engine.sample import BAD, GOOD, UNCERTAIN, Column, ColumnData, ValueType
 
+sys.path.insert(0, str(Path(__file__).parent))
+from folding import reader_of
+
 F64 = ValueType.FLOAT64
 S = 1_000_000_000
 BASE = 1_700_000_000 * S
 FRAMES, ROWS = 30, 40
+CLEAN = 1_500  # seconds without a bad sample
 PRODUCER = b"p" * 16
 
 
@@ -33,6 +40,7 @@ def _frames():
         times = BASE + np.sort(rng.choice(3_000, ROWS, replace=False)) * S
         value = np.round(rng.normal(size=ROWS), 2)
         quality = rng.choice([GOOD, GOOD, GOOD, UNCERTAIN, BAD], ROWS).astype(np.uint32)
+        quality[times < BASE + CLEAN * S] = GOOD
         valid = (quality != BAD) | (rng.random(ROWS) < 0.5)
         yield number, times.astype(np.int64), value, quality, valid
 
@@ -76,7 +84,7 @@ def readers(request, tmp_path_factory):
         engine.wait_durable(lsn)
         if request.param == "segments" or (request.param == "both" and number == FRAMES // 2):
             engine.flush()
-    yield tuple(series), engine, memory
+    yield tuple(series), reader_of(engine), memory
     engine.close()
 
 
@@ -136,6 +144,32 @@ def test_aggregates_are_the_same_from_the_engine(readers, stepped):
         mine = stored.columns[name]
         assert column.status.tolist() == mine.status.tolist(), name
         assert column.value[column.valid].tolist() == mine.value[mine.valid].tolist(), name
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+@pytest.mark.parametrize("interval", [13, 300, 4_000])
+def test_folds_are_the_same_as_reads(readers, stepped, interval):
+    """One series folds; floats add up in another order, all else to the bit."""
+    series, engine, memory = readers
+    tag = Tag("t", series[:1], F64, stepped=stepped)
+    request = AggregateRequest(
+        "t", BASE - 50 * S, BASE + 3_100 * S, interval * S, tuple(AGGREGATES)
+    )
+    queries = [Query(r, MemoryResolver(tag), lambda: BASE) for r in (engine, memory)]
+
+    stored, plain = (query.aggregate(request) for query in queries)
+
+    edges = np.arange(BASE, BASE + CLEAN * S, interval * S)
+    assert interval > CLEAN or (engine.fold(series[0], edges).bad == 0).all()
+    assert plain.percent_good.tolist() == stored.percent_good.tolist()
+    for name, column in plain.columns.items():
+        mine = stored.columns[name]
+        assert column.status.tolist() == mine.status.tolist(), name
+        assert (column.time_ns is None) == (mine.time_ns is None), name
+        if column.time_ns is not None:
+            assert column.time_ns.tolist() == mine.time_ns.tolist(), name
+        values, others = column.value[column.valid], mine.value[mine.valid]
+        assert values == pytest.approx(others, rel=1e-9, abs=1e-9), name
 
 
 def test_plot_and_latest_are_the_same_from_the_engine(readers):

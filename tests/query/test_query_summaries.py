@@ -1,7 +1,9 @@
 """Aggregates after raw samples went are those of before: summaries answer, and say that they do."""
 
 import math
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,9 @@ from storage_engine.recording import RecordingFileSystem
 from storage_engine.retention import Rule
 from storage_engine.sample import BAD, UNCERTAIN, Column, ValueType
 from storage_engine.testing import DAY_NS, SECOND_NS, Producer, SampleRow, SetClock
+
+sys.path.insert(0, str(Path(__file__).parent))
+from folding import reader_of
 
 HOUR_NS = 3600 * SECOND_NS
 NOW = SetClock().time_ns // DAY_NS * DAY_NS
@@ -85,7 +90,10 @@ class Holder:
 
     def ask(self, start, end, interval, tag=0, names=NAMES, **rules):
         query = Query(
-            self.engine, MemoryResolver(*self.tags), lambda: NOW + 5 * HOUR_NS, self.limits
+            reader_of(self.engine),
+            MemoryResolver(*self.tags),
+            lambda: NOW + 5 * HOUR_NS,
+            self.limits,
         )
         return query.aggregate(AggregateRequest(f"t{tag}", start, end, interval, names, **rules))
 
@@ -322,7 +330,7 @@ def test_windows_given_one_by_one_are_answered_too():
     starts = [NOW - DAY_NS - 5 * HOUR_NS, NOW - 3 * DAY_NS, NOW - 3 * DAY_NS + HOUR_NS]
     ends = [NOW - DAY_NS, NOW - 2 * DAY_NS + 4 * HOUR_NS, NOW - 3 * DAY_NS + 9 * HOUR_NS]
     names = ("Count", "Minimum", "Maximum", "TimeAverage", "TimeAverage2", "PercentGood")
-    asked = (holder.engine, holder.tags[0], starts, ends, names)
+    asked = (reader_of(holder.engine), holder.tags[0], starts, ends, names)
     before = window_aggregates(*asked)
     holder.expire()
     after = window_aggregates(*asked)
@@ -347,7 +355,7 @@ def test_values_at_times_are_those_of_before_or_unknown(bounds):
     times = [NOW - 4 * DAY_NS + k * 1_111 * SECOND_NS for k in range(-20, 330)]
 
     def ask():
-        query = Query(holder.engine, MemoryResolver(*holder.tags), lambda: NOW)
+        query = Query(reader_of(holder.engine), MemoryResolver(*holder.tags), lambda: NOW)
         return query.at(MomentsRequest(("t0", "t1"), tuple(times), bounds=bounds)).columns
 
     before = ask()
