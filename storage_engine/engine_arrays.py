@@ -17,6 +17,8 @@ from storage_engine.sample import SampleColumns
 from storage_engine.state import View
 from storage_engine.stretches import find_stretches
 
+_SHARED_MIN = 256  # windows of one series that are worth a second thread
+
 
 class ArraySide(ReadSide):
     """Reads without a row in Python. Answers equal those of :meth:`ReadSide.read`."""
@@ -131,7 +133,9 @@ class ArraySide(ReadSide):
             return read_samples(self._reader, view, part, view.info.duplicates)
 
         infos = self._touched.of(views[0].segments, window.start_ns, window.end_ns) if views else []
-        folding = Folding(self._packed, infos, views, window, read_rows, stop, edges=times)
+        shared = self._threads.count if len(views) == 1 and len(times) > _SHARED_MIN else 1
+        job = (self._packed, infos, views, window, read_rows, stop)
+        folding = Folding(*job, edges=times, pieces=shared, wanted=wanted)
 
         def windows() -> Windows:
             try:
@@ -139,7 +143,8 @@ class ArraySide(ReadSide):
             except IndexError:
                 return Windows(times, stop, wanted)
 
-        self._threads.spread(len(views), windows, folding.fold)
+        least = {} if shared == 1 else {"least": 1}
+        self._threads.spread(len(views) * shared, windows, folding.fold, **least)
         return folding.done()
 
 

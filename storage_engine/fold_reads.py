@@ -12,7 +12,7 @@ from storage_engine.columns import STRINGS
 from storage_engine.errors import LimitExceeded
 from storage_engine.fold import FoldColumns
 from storage_engine.fold_codes import held
-from storage_engine.fold_state import DURATIONS, FOLD_TYPES, STATE
+from storage_engine.fold_state import DURATIONS, EVERY_SUM, FOLD_TYPES, STATE
 from storage_engine.packed_runs import PackedBlocks
 from storage_engine.reads import Window
 from storage_engine.sample import (
@@ -142,6 +142,11 @@ class Folding:
     read_rows : callable
         The ordinary read of a part of the window.
     stop : Stop
+    edges : int64, shape (w + 1,)
+    pieces : int
+        The windows of a series are folded in so many pieces.
+    wanted : int
+        Bits of what each window wants.
     """
 
     packed: PackedBlocks
@@ -151,6 +156,8 @@ class Folding:
     read_rows: RowRead
     stop: Stop
     edges: Int64Array
+    pieces: int = 1
+    wanted: int = EVERY_SUM
     columns: list[FoldColumns] = field(default_factory=list)
     place: list[tuple[int, int]] = field(default_factory=list)
     damage: dict[Damage, None] = field(default_factory=dict)
@@ -176,23 +183,36 @@ class Folding:
         columns, place = tuple(self.columns), tuple(self.place)
         return Folded(self.edges, columns, place, tuple(self.damage))
 
-    def fold(self, series: int, windows: Windows) -> None:
-        """Fold one series.
+    def fold(self, item: int, windows: Windows) -> None:
+        """Fold one series, or a piece of its windows.
 
         Parameters
         ----------
-        series : int
-            Position in ``views``.
+        item : int
+            Position in ``views``, times ``pieces``, and the piece.
         windows : Windows
             Of this thread, over ``edges``.
         """
+        series, piece = divmod(item, self.pieces)
+        if self.pieces == 1:
+            self._fold(series, windows, self.window, 0)
+            return
+        count = len(self.edges) - 1
+        first, behind = (count * k // self.pieces for k in (piece, piece + 1))
+        if first < behind:
+            edges = self.edges[first : behind + 1]
+            window = replace(self.window, start_ns=int(edges[0]), end_ns=int(edges[-1]))
+            self._fold(series, Windows(edges, self.stop, self.wanted), window, first)
+
+    def _fold(self, series: int, windows: Windows, window: Window, place: int) -> None:
         view = self.views[series]
         which, first = self.place[series]
+        first += place
         windows.begin(self.columns[which], first)
         if view.info.value_type not in STRINGS:
             for wanted in (windows.needed, None):
-                found = find_stretches(self.packed, self.infos, view, self.window, wanted)
-                got = NOT_LOADED if found is None else self._add(series, windows, found)
+                found = find_stretches(self.packed, self.infos, view, window, wanted)
+                got = NOT_LOADED if found is None else self._add(series, windows, found, window)
                 if got == 0:
                     windows.end()
                     return
@@ -200,11 +220,10 @@ class Folding:
                     break
                 windows.begin(self.columns[which], first)
             windows.begin(self.columns[which], first)
-        self._add_rows(series, windows, self.window)
+        self._add_rows(series, windows, window)
         windows.end()
 
-    def _add(self, series: int, windows: Windows, found: Stretches) -> int:
-        window = self.window
+    def _add(self, series: int, windows: Windows, found: Stretches, window: Window) -> int:
         if not found.rough:
             got = windows.runs(found.runs, found.begin, found.end, window.start_ns, window.end_ns)
             return self._checked(got)

@@ -30,7 +30,14 @@ class ReadThreads:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
-    def spread(self, items: int, begin: Callable[[], T], work: Callable[[int, T], None]) -> None:
+    def spread(
+        self,
+        items: int,
+        begin: Callable[[], T],
+        work: Callable[[int, T], None],
+        *,
+        least: int = _SERIES_MIN,
+    ) -> None:
         """Call ``work(i, own)`` for each i below ``items``.
 
         Parameters
@@ -40,6 +47,8 @@ class ReadThreads:
             Makes what one thread has for itself.
         work : callable
             Its first exception ends all, and is raised here.
+        least : int
+            Items that are worth a thread.
         """
         turn = itertools.count()
         ended = threading.Event()
@@ -53,7 +62,7 @@ class ReadThreads:
                 ended.set()
                 raise
 
-        helpers = min(self.count, items // _SERIES_MIN) - 1
+        helpers = min(self.count, items // least) - 1
         others: list[Future[None]] = []
         if helpers > 0:
             pool = self._started()

@@ -130,6 +130,8 @@ def test_large_blocks_late_data_and_deletions(seed):
             for place, value_type in enumerate(NUMBERS):
                 rows = engine.read(series[place], int(edges[0]), int(edges[-1]))
                 same(found, place, plain(rows, value_type, edges))
+                alone = engine.fold([series[place]], edges)  # in pieces, when there are many
+                same(alone, 0, plain(rows, value_type, edges))
                 same(short, place, plain(rows, value_type, edges, brief=True), brief=True)
     engine.close()
 
