@@ -4,11 +4,13 @@ from fastapi import FastAPI
 
 from api import errors
 from api.body import BodyBudget
+from api.leaving import Leaving
 from api.routes import ROUTERS
 from api.security import SecurityHeaders
 from historian.runtime import Historian
 from historian.transfer.jobs import TransferJobs
 from historian.transfer.store import store_of
+from query.work import Work
 
 
 def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:
@@ -41,6 +43,8 @@ def create_app(historian: Historian, *, local_reader: bool = False) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     errors.install(app)
+    seconds_max = historian.config.query.seconds_max
+    app.add_middleware(Leaving, new_work=lambda: Work(historian.clock.monotonic_s, seconds_max))
     app.add_middleware(errors.LastResort)
     app.add_middleware(SecurityHeaders)
     return app

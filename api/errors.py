@@ -85,6 +85,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     query_errors.UnknownTag: Answer(404, "unknown_tag"),
     query_errors.BadRequest: Answer(400, "invalid_request"),
     query_errors.LimitExceeded: Answer(422, "answer_too_large"),
+    query_errors.Abandoned: Answer(499, "abandoned"),
     genealogy_records.UnknownUnit: Answer(404, "unknown_unit"),
     genealogy_records.UnknownLot: Answer(404, "unknown_lot"),
     genealogy_records.AmbiguousUnit: Answer(409, "ambiguous_unit"),

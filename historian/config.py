@@ -20,6 +20,7 @@ from historian.config_plant import (
     TagConfig,
     TagRuleConfig,
 )
+from historian.config_query import QueryConfig
 from historian.config_retention import RetentionConfig
 from historian.config_server import HttpConfig, IngestConfig, StoreConfig
 from historian.config_shifts import ShiftCalendarConfig, ShiftConfig
@@ -42,6 +43,7 @@ __all__ = [
     "HttpConfig",
     "IngestConfig",
     "MeterConfig",
+    "QueryConfig",
     "RetentionConfig",
     "ShiftCalendarConfig",
     "ShiftConfig",
@@ -66,7 +68,7 @@ class HistorianConfig:
 
     Attributes
     ----------
-    store, http, ingest, backup, retention, simulator, transfer
+    store, http, query, ingest, backup, retention, simulator, transfer
         Tables.
     tag_rules, tags, assets, state_sets, collectors, sources, meters, stations, shift_calendars
         Arrays of tables.
@@ -78,6 +80,7 @@ class HistorianConfig:
 
     store: StoreConfig = field(default_factory=StoreConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     backup: BackupConfig = field(default_factory=BackupConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)

@@ -20,10 +20,10 @@ from historian.genealogy.genealogy import Genealogy
 from historian.genealogy.records import Evidence, MaterialUse, TestResult, VisionEvent
 from historian.genealogy.shares import energy_shares
 from historian.genealogy.units import UnitView
+from query.columns import NUMERIC
 from query.errors import QueryError
 from query.request import AggregateRequest
 from query.result import AggregateResult
-from query.series import NUMERIC
 from storage_engine.sample import ValueType
 
 NUMBERS = ("Count", "Minimum", "Maximum", "TimeAverage2", "PercentGood")

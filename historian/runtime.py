@@ -181,7 +181,8 @@ class Historian(Telling):
             apply_config(self.catalog, config)
             self.tokens.ensure_admin(config.http.token_file)
         calendars = {each.name: each.calendar() for each in config.shift_calendars}
-        self.query = Query(self._reader, self.catalog, self.clock.now_ns, calendars=calendars)
+        limits = config.query.limits()
+        self.query = Query(self._reader, self.catalog, self.clock.now_ns, limits, calendars)
         self.genealogy = Genealogy(self._reader)
         self.energy = Energy(self._reader, config.meters)
         self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from query.columns import NUMERIC, join_columns, take_columns
 from query.downsample import candidates, select, select_extremes, select_triangles
 from query.errors import LimitExceeded
 from query.plan import columns_over
 from query.request import PlotRequest, QueryLimits
-from query.series import NUMERIC, TagSamples, as_signal, join_columns, take_columns
+from query.series import TagSamples, as_signal
 from query.triangles import PRESELECTED
 from storage_engine.sample import Int64Array, SampleColumns
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from query.columns import NUMERIC, join_columns
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows, rules_of
@@ -28,7 +29,7 @@ from query.result import (
     PlotResult,
     RawResult,
 )
-from query.series import NUMERIC, TagSamples, as_signal, join_columns
+from query.series import TagSamples, as_signal
 
 
 class Query:

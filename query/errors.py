@@ -5,7 +5,8 @@
     QueryError
     |-- UnknownTag      no tag of this name
     |-- BadRequest      the question is wrong (also a ValueError): ask differently
-    `-- LimitExceeded   the answer would pass a bound of the configuration: ask for less
+    |-- LimitExceeded   the answer would pass a bound of the configuration: ask for less
+    `-- Abandoned       nobody waits for the answer any more
 
 Messages follow one grammar: *cannot do X: got A, want B, at P*. The facts are fields as well.
 """
@@ -54,3 +55,7 @@ class BadRequest(QueryError, ValueError):  # noqa: N818
 
 class LimitExceeded(QueryError):  # noqa: N818
     """The answer, or the work behind it, would pass a bound of the configuration."""
+
+
+class Abandoned(QueryError):  # noqa: N818
+    """Nobody waits for the answer any more."""

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from query.columns import NUMERIC
 from query.facts.registry import Facts
 from query.facts.rules import Rules
 from query.ports import FoldedWindows
 from query.request import QueryLimits
 from query.scan import Part, join_facts, part_of, scan
-from query.series import NUMERIC, TagSamples, as_signal
+from query.series import TagSamples, as_signal
 from query.summaries import SkeletonSamples, SummaryRows, Windows
 from query.whole import Whole
+from query.work import check_work
 from storage_engine.sample import ColumnData, Int64Array, SampleColumns
 
 # Kind of facts -> what the fold is asked for, beside what it always tells.
@@ -83,6 +85,7 @@ def fold(
     laid = _lay(windows)
     if laid is None:
         return None
+    check_work()
     asked = {"area", *(name for kind in wanted for name in _ASKS[kind])}
     found = samples.reader.fold(tag.series[0], laid.edges, asked, known_at_lsn=samples.known_at_lsn)
     if found is None or (not rules.treat_uncertain_as_bad and found.uncertain.any()):

@@ -5,13 +5,14 @@ import numpy as np
 from query.aggregates.durations import good_share
 from query.aggregates.evidence import Evidence
 from query.aggregates.registry import AGGREGATES
+from query.columns import NUMERIC
 from query.facts.rules import Rules
 from query.folded import found_in
 from query.plan import AggregatePlan
 from query.ports import Tag
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.result import AggregateResult
-from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS, TagSamples
+from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
 from query.summaries import load, summary_extent
 from query.summarised import Answered, answer
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from query.columns import join_columns, take_columns
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows
 from query.plan import plan_windows
 from query.ports import SampleReader, Tag
 from query.request import AggregateRequest, QueryLimits
 from query.result import AggregateResult, AsOfResult
-from query.series import TagSamples, join_columns, take_columns
+from query.series import TagSamples
 from storage_engine.sample import DTYPES, ColumnData, Int64Array, SampleColumns
 
 # Up to this many moments are looked up one by one; more are cheaper in one pass.

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from query.columns import as_values, common_type
 from query.facts.bounds import interpolated_bounds, simple_bounds
 from query.facts.rules import Rules
 from query.request import QueryLimits
 from query.result import MomentsColumn
 from query.scan import neighbours
-from query.series import TagSamples, as_values, common_type, join_signals
+from query.series import TagSamples, join_signals
 from query.summaries import SkeletonSamples, SummaryRows, load
 from query.summarised import check_told
 from storage_engine.sample import (

@@ -6,6 +6,7 @@ from typing import get_args
 import numpy as np
 
 from query.aggregates.registry import AGGREGATES
+from query.columns import NUMERIC
 from query.errors import BadRequest, LimitExceeded
 from query.intervals import NO_CALENDARS, Calendars, check_times, cut, moments
 from query.ports import Tag
@@ -17,7 +18,7 @@ from query.request import (
     QueryLimits,
     RawRequest,
 )
-from query.series import NUMERIC, TIME_MAX_NS, TIME_MIN_NS
+from query.series import TIME_MAX_NS, TIME_MIN_NS
 from storage_engine.sample import Int64Array
 
 

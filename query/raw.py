@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from query.columns import NUMERIC, join_columns, take_columns
 from query.errors import BadRequest, LimitExceeded
 from query.facts.rules import Rules
 from query.interpolation import as_type, interpolate
@@ -15,15 +16,7 @@ from query.plan import RawPlan
 from query.request import QueryLimits, RawRequest
 from query.result import RawResult
 from query.scan import neighbours
-from query.series import (
-    NUMERIC,
-    TIME_MAX_NS,
-    TIME_MIN_NS,
-    TagSamples,
-    join_columns,
-    join_signals,
-    take_columns,
-)
+from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples, join_signals
 from storage_engine.sample import (
     BAD_NO_DATA,
     DTYPES,

@@ -11,19 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from query.columns import as_values, common_type
 from query.errors import LimitExceeded
 from query.facts.registry import ALWAYS, KINDS, Facts, Kind
 from query.facts.rules import Rules, Windows, usable
 from query.request import QueryLimits
-from query.series import (
-    TIME_MAX_NS,
-    TIME_MIN_NS,
-    Signal,
-    TagSamples,
-    as_values,
-    common_type,
-    join_signals,
-)
+from query.series import TIME_MAX_NS, TIME_MIN_NS, Signal, TagSamples, join_signals
 from storage_engine.sample import Int64Array, ValueType
 
 _T = TypeVar("_T")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from query.columns import take_columns
 from query.downsample import candidates, select
 from query.engine import Query
 from query.errors import BadRequest, LimitExceeded
 from query.ports import Tag
 from query.request import PlotRequest, QueryLimits
-from query.series import Signal, as_signal, take_columns
+from query.series import Signal, as_signal
 from query.testing import MemoryReader, MemoryResolver
 from storage_engine.sample import BAD, GOOD, UNCERTAIN, ValueType
 
