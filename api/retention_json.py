@@ -9,24 +9,8 @@ from api.security import historian_of
 from api.serialize import TimeForm
 from api.times import time_json
 from historian.catalog_retention import Hold
+from historian.durations import duration_text
 from historian.retention_rules import RetentionClass
-
-_UNITS = (
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-)
-
-
-def duration_text(duration_ns: int) -> str:
-    """Duration in the largest unit that tells it whole, as ``parse_duration`` reads it."""
-    for unit, length in _UNITS:
-        if duration_ns % length == 0:
-            return f"{duration_ns // length}{unit}"
-    return f"{duration_ns}ns"
 
 
 def complete_facts(

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 
 from api.errors import ApiError
+from historian.durations import WANT as DURATION_WANT
+from historian.durations import duration_ns
 from query.calendar.relative import WANT as RELATIVE_WANT
 from query.calendar.relative import calendar_of, is_relative, moment
 from query.calendar.shifts import ShiftCalendar
@@ -29,17 +31,6 @@ _ISO = re.compile(
 )
 _UTC_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
 _DIGITS = re.compile(r"[+-]?\d{1,19}", re.ASCII)
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s|m|h|d|w)", re.ASCII)
-_NS_PER = {
-    "ns": 1,
-    "us": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-    "w": 604_800_000_000_000,
-}
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # Years whose every nanosecond fits int64; numpy would wrap others without a word.
 _YEAR_FIRST, _YEAR_LAST = 1678, 2261
@@ -156,23 +147,14 @@ def parse_duration(text: str, where: str) -> int:
     ApiError
         ``invalid_duration`` (400).
     """
-    text = text.strip()
-    found = _DURATION.fullmatch(text)
-    if found is not None:
-        whole, _, fraction = found[1].partition(".")
-        factor = _NS_PER[found[2]]
-        result = int(whole) * factor + int((fraction or "0").ljust(9, "0")) * factor // 10**9
-    elif text.isascii() and text.isdigit() and len(text) <= 19:
-        result = int(text)
-    else:
-        result = 0
-    if not 0 < result <= INT64_MAX:
+    result = duration_ns(text)
+    if result is None:
         raise ApiError(
             400,
             "invalid_duration",
             "cannot read duration",
             got=text[:64],
-            want="a positive number with ns, us, ms, s, m, h, d or w, for example 10s",
+            want=DURATION_WANT,
             where=where,
         )
     return result

@@ -8,12 +8,22 @@ crash in between leaves an empty stream and never a tag without one.
 import dataclasses
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from historian.catalog_database import Database
-from historian.catalog_records import QueryTags, SeriesRecord, TagDraft, TagRecord, series_uuid
+from historian.catalog_records import (
+    EDITABLE,
+    QueryTags,
+    SeriesRecord,
+    TagDraft,
+    TagRecord,
+    check_properties,
+    series_uuid,
+)
+from historian.catalog_rows import insert_series, insert_tag, read_tags, update_tag
 from historian.catalog_rules import TagRules
 from historian.errors import Conflict, NotFound, RequestInvalid
 from query.errors import UnknownTag
@@ -22,11 +32,6 @@ from storage_engine.clock import Clock
 from storage_engine.sample import ValueType
 
 CreateSeries = Callable[[Sequence[tuple[bytes, ValueType]]], list[int]]
-EDITABLE = ("description", "eng_unit", "stepped", "asset", "state_set")
-_COLUMNS = (
-    "id, uuid, name, description, eng_unit, stepped, source, address, asset, state_set, origin,"
-    " created_ns"
-)
 
 
 class Catalog:
@@ -93,18 +98,13 @@ class Catalog:
 
     def reload(self) -> None:
         """Read every tag from the file."""
-        series: dict[int, list[SeriesRecord]] = {}
         with self._lock:
-            for tag, uid, stream_id, type_ in self.database.rows(
-                "SELECT tag, uuid, stream_id, type FROM series ORDER BY tag, position"
-            ):
-                series.setdefault(tag, []).append(SeriesRecord(stream_id, uid, ValueType(type_)))
+            found = list(read_tags(self.database))
             self._by_name.clear()
             self._by_address.clear()
             self._by_stream.clear()
-            for row in self.database.rows(f"SELECT {_COLUMNS} FROM tags"):  # noqa: S608
-                fields = [*row[:5], bool(row[5]), *row[6:], tuple(series[row[0]])]
-                self._index(TagRecord(*fields))
+            for tag in found:
+                self._index(tag)
 
     def _index(self, tag: TagRecord) -> None:
         self.revision += 1
@@ -170,7 +170,7 @@ class Catalog:
     # Declaring
 
     def declare_tag(self, draft: TagDraft, principal: str) -> TagRecord:
-        """Make a tag, or bring the texts of an existing one in line with the draft.
+        """Make a tag, or bring the texts and properties of an existing one in line with the draft.
 
         Raises
         ------
@@ -190,32 +190,30 @@ class Catalog:
                 reason = self._conflict(draft)
                 if reason:
                     raise Conflict(f"cannot declare tag {draft.name!r}: {reason}", got=draft.name)
+            _refuse_twice(drafts)
             fresh = [d for d in drafts if d.name not in self._by_name]
-            _refuse_twice(fresh)
             if len(self) + len(fresh) > self._tags_max:
                 message = f"cannot declare {len(fresh)} tags: got {len(self)} already"
                 raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
-            self._create(fresh, principal)
+            edits = []
             for draft in drafts:
-                changes = {
-                    "description": draft.description,
-                    "eng_unit": draft.eng_unit,
-                    "asset": draft.asset,
-                    "state_set": draft.state_set,
-                    "stepped": draft.steps,
-                }
-                self.edit_tag(draft.name, changes, principal)
+                tag = self._by_name.get(draft.name)
+                if tag is not None:
+                    fields = {field: getattr(draft, field) for field in EDITABLE}
+                    edited = dataclasses.replace(tag, **fields | {"stepped": draft.steps})
+                    edits += [(tag, edited)] if edited != tag else []
+            self._write(fresh, edits, principal)
             return [self._by_name[draft.name] for draft in drafts]
 
     def edit_tag(self, name: str, changes: dict[str, Any], principal: str) -> TagRecord:
-        """Change texts of a tag; what is equal already is no change and leaves no audit.
+        """Change a tag; what is equal already is no change and leaves no audit.
 
         Parameters
         ----------
         name : str
             Which tag.
         changes : dict
-            Any of description, eng_unit, stepped, asset, state_set.
+            Any of ``EDITABLE``.
         principal : str
             Who does it.
 
@@ -223,7 +221,7 @@ class Catalog:
         ------
         NotFound
         RequestInvalid
-            For a field that cannot be edited.
+            For a field that cannot be edited, or a property that means nothing.
         """
         with self._lock:
             tag = self._by_name.get(name)
@@ -238,13 +236,8 @@ class Catalog:
             edited = dataclasses.replace(tag, **changes)
             if edited == tag:
                 return tag
-            with self.database.transaction():
-                sets = ", ".join(f"{field}=?" for field in EDITABLE)
-                values = [getattr(edited, field) for field in EDITABLE]
-                update = f"UPDATE tags SET {sets} WHERE id=?"  # noqa: S608 - our own names
-                self.database.execute(update, [*values, tag.id])
-                self.database.record(principal, "edit tag", name, tag.facts(), edited.facts())
-            self._index(edited)
+            check_properties(edited, [series.type for series in edited.series])
+            self._write([], [(tag, edited)], principal)
             return edited
 
     def _conflict(self, draft: TagDraft) -> str:
@@ -262,17 +255,25 @@ class Catalog:
             return f"got address {draft.source}:{draft.address}, which feeds {other.name!r}"
         return ""
 
-    def _create(self, drafts: Sequence[TagDraft], principal: str) -> None:
-        if not drafts:
-            return
-        uuids = [uuid.uuid4().bytes for _ in drafts]
-        wanted = [(uid, d.type) for uid, d in zip(uuids, drafts, strict=True)]
-        stream_ids = self._create_series(wanted)
-        made = []
+    def _write(
+        self,
+        fresh: Sequence[TagDraft],
+        edits: Sequence[tuple[TagRecord, TagRecord]],
+        principal: str,
+    ) -> None:
+        """Enter new tags and edited ones (before, after) in one transaction."""
+        uuids = [uuid.uuid4().bytes for _ in fresh]
+        wanted = [(uid, draft.type) for uid, draft in zip(uuids, fresh, strict=True)]
+        ids = self._create_series(wanted) if wanted else []
+        now_ns = self._clock.now_ns()
+        changed = [after for _, after in edits]
         with self.database.transaction():
-            for draft, uid, stream_id in zip(drafts, uuids, stream_ids, strict=True):
-                made.append(self._insert(draft, uid, stream_id, principal))
-        for tag in made:
+            for draft, (uid, type_), stream_id in zip(fresh, wanted, ids, strict=True):
+                series = SeriesRecord(stream_id, uid, type_)
+                changed.append(insert_tag(self.database, draft, series, now_ns, principal))
+            for before, after in edits:
+                update_tag(self.database, before, after, principal)
+        for tag in changed:
             self._index(tag)
 
     def adopt(
@@ -282,29 +283,10 @@ class Catalog:
         draft = TagDraft(name, type_, origin="recovered")
         with self._lock:
             with self.database.transaction():
-                tag = self._insert(draft, uid, stream_id, principal)
+                series = SeriesRecord(stream_id, uid, type_)
+                tag = insert_tag(self.database, draft, series, self._clock.now_ns(), principal)
             self._index(tag)
         return tag
-
-    def _insert(self, draft: TagDraft, uid: bytes, stream_id: int, principal: str) -> TagRecord:
-        now_ns = self._clock.now_ns()
-        texts = (draft.name, draft.description, draft.eng_unit, draft.steps, draft.source)
-        rest = (draft.address, draft.asset, draft.state_set, draft.origin, now_ns)
-        row = (uid, *texts, *rest)
-        tag_id = self.database.execute(
-            f"INSERT INTO tags({_COLUMNS}) VALUES(NULL,?,?,?,?,?,?,?,?,?,?,?)",
-            row,
-        )
-        self._insert_series(tag_id, 0, SeriesRecord(stream_id, uid, draft.type))
-        tag = TagRecord(tag_id, *row, (SeriesRecord(stream_id, uid, draft.type),))
-        self.database.record(principal, "create tag", draft.name, None, tag.facts())
-        return tag
-
-    def _insert_series(self, tag_id: int, position: int, series: SeriesRecord) -> None:
-        self.database.execute(
-            "INSERT INTO series(uuid, tag, position, stream_id, type) VALUES(?,?,?,?,?)",
-            (series.uuid, tag_id, position, series.stream_id, int(series.type)),
-        )
 
     # Sources
 
@@ -342,7 +324,7 @@ class Catalog:
                     reasons[index] = reason
                 elif draft is not None:
                     drafts.setdefault(draft.name, draft)
-            self._create(list(drafts.values()), principal)
+            self._write(list(drafts.values()), [], principal)
             found: list[SeriesRecord | str] = []
             for index, (address, type_) in enumerate(wanted):
                 if index in reasons:
@@ -381,7 +363,7 @@ class Catalog:
         grown = dataclasses.replace(tag, series=(*tag.series, series))
         with self._lock:
             with self.database.transaction():
-                self._insert_series(tag.id, len(tag.series), series)
+                insert_series(self.database, tag.id, len(tag.series), series)
                 self.database.record(principal, "add series", tag.name, tag.facts(), grown.facts())
             self._index(grown)
 
@@ -391,6 +373,6 @@ def _refuse_twice(drafts: Sequence[TagDraft]) -> None:
     names = [d.name for d in drafts]
     addresses = [f"{d.source}:{d.address}" for d in drafts if d.address]
     for keys in (names, addresses):
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next((key for key, count in Counter(keys).items() if count > 1), None)
+        if twice is not None:
             raise Conflict(f"cannot declare tags: got {twice!r} twice, want once", got=twice)

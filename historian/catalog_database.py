@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -68,6 +68,11 @@ CREATE TABLE tag_thinning(
     5: """
 CREATE TABLE tag_source(
     tag INTEGER PRIMARY KEY, low REAL, high REAL, facts TEXT NOT NULL) STRICT;
+""",
+    6: """
+CREATE TABLE tag_properties(
+    tag INTEGER PRIMARY KEY, hold_max_ns INTEGER, stale_after_ns INTEGER, counter_modulus REAL,
+    limit_low REAL, limit_high REAL) STRICT;
 """,
 }
 

@@ -7,6 +7,7 @@ from historian.catalog import Catalog
 from historian.catalog_records import AssetRecord, StateSetRecord, TagDraft
 from historian.config import AssetConfig, HistorianConfig, StateSetConfig
 from historian.config_plant import AssetLevel
+from historian.durations import optional_ns
 from storage_engine.sample import ValueType
 
 PRINCIPAL = "configuration"
@@ -43,6 +44,11 @@ def apply_config(catalog: Catalog, config: HistorianConfig) -> None:
             description=tag.description,
             asset=tag.asset,
             state_set=tag.state_set,
+            hold_max_ns=optional_ns(tag.hold_max),
+            stale_after_ns=optional_ns(tag.stale_after),
+            counter_modulus=tag.counter_modulus,
+            limit_low=tag.limit_low,
+            limit_high=tag.limit_high,
         )
         for tag in config.tags
     ]

@@ -1,8 +1,10 @@
 """What the catalog knows: tags with their series, assets, state sets, audit entries."""
 
 import hashlib
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from historian.errors import RequestInvalid
 from query.ports import Tag
@@ -12,6 +14,19 @@ NAME_CHARACTERS_MAX = 400
 TEXT_CHARACTERS_MAX = 4_000
 _STEPPED = {ValueType.FLOAT64: False, ValueType.FLOAT32: False}
 _QUERY_TAGS_MAX = 65_536
+_INT64_MAX = 2**63 - 1
+NUMERIC = {ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64}
+NUMBER_PROPERTIES = ("counter_modulus", "limit_low", "limit_high")
+EDITABLE = (
+    "description",
+    "eng_unit",
+    "stepped",
+    "asset",
+    "state_set",
+    "hold_max_ns",
+    "stale_after_ns",
+    *NUMBER_PROPERTIES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,8 @@ class TagRecord:
         Oldest first; one per value type it ever had.
     origin : str
         ``declared``, ``rule`` or ``recovered``.
+    hold_max_ns, stale_after_ns, counter_modulus, limit_low, limit_high
+        As of ``TagDraft``.
     """
 
     id: int
@@ -52,6 +69,11 @@ class TagRecord:
     origin: str
     created_ns: int
     series: tuple[SeriesRecord, ...]
+    hold_max_ns: int | None = None
+    stale_after_ns: int | None = None
+    counter_modulus: float | None = None
+    limit_low: float | None = None
+    limit_high: float | None = None
 
     @property
     def type(self) -> ValueType:
@@ -71,6 +93,9 @@ class TagRecord:
             stepped=self.stepped,
             eng_unit=self.eng_unit,
             description=self.description,
+            hold_max_ns=self.hold_max_ns,
+            stale_after_ns=self.stale_after_ns,
+            counter_modulus=self.counter_modulus,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -85,6 +110,11 @@ class TagRecord:
             "address": self.address,
             "asset": self.asset,
             "state_set": self.state_set,
+            "hold_max_ns": self.hold_max_ns,
+            "stale_after_ns": self.stale_after_ns,
+            "counter_modulus": self.counter_modulus,
+            "limit_low": self.limit_low,
+            "limit_high": self.limit_high,
         }
 
 
@@ -108,7 +138,18 @@ class QueryTags:
 class TagDraft:
     """A tag wanted: what a person, the configuration or a rule asks for.
 
-    ``stepped`` None means by type: floats slope, the rest step.
+    Attributes
+    ----------
+    stepped : bool or None
+        Whether a value holds until the next; None: by type, floats slope, the rest step.
+    hold_max_ns : int or None
+        A sample holds its value at most so long, then there is a gap; None: until the next.
+    stale_after_ns : int or None
+        A newest sample older than this is stale, though it may still hold; None: never.
+    counter_modulus : float or None
+        A counter that starts again at zero there; None: not one that does.
+    limit_low, limit_high : float or None
+        Engineering limits, for people and displays; values beyond them are stored.
     """
 
     name: str
@@ -121,6 +162,11 @@ class TagDraft:
     asset: str = ""
     state_set: str = ""
     origin: str = "declared"
+    hold_max_ns: int | None = None
+    stale_after_ns: int | None = None
+    counter_modulus: float | None = None
+    limit_low: float | None = None
+    limit_high: float | None = None
 
     def check(self) -> None:
         """Refuse names and texts that cannot be stored or shown.
@@ -128,7 +174,8 @@ class TagDraft:
         Raises
         ------
         RequestInvalid
-            For an empty, too long or unprintable name, or a type that no tag has.
+            For an empty, too long or unprintable name, a type that no tag has, or a length, a
+            modulus or limits that mean nothing.
         """
         check_name(self.name, "tag")
         if self.type in {ValueType.TEXT, ValueType.BYTES}:
@@ -138,11 +185,49 @@ class TagDraft:
             if len(text) > TEXT_CHARACTERS_MAX:
                 message = f"cannot declare tag {self.name!r}: got a text of {len(text)} characters"
                 raise RequestInvalid(f"{message}, want at most {TEXT_CHARACTERS_MAX}")
+        check_properties(self, {self.type})
 
     @property
     def steps(self) -> bool:
         """Whether a value holds until the next, the default by type applied."""
         return _STEPPED.get(self.type, True) if self.stepped is None else self.stepped
+
+
+def check_properties(tag: TagDraft | TagRecord, types: Collection[ValueType]) -> None:
+    """Refuse properties of time and of numbers that mean nothing.
+
+    Parameters
+    ----------
+    tag : TagDraft or TagRecord
+    types : collection of ValueType
+        Of its series; those of numbers want one of numbers.
+
+    Raises
+    ------
+    RequestInvalid
+        ``facts["where"]`` names the property.
+    """
+
+    def refuse(where: str, got: object, want: str) -> NoReturn:
+        message = f"cannot declare tag {tag.name!r}: got {got}, want {want}, at {where}"
+        raise RequestInvalid(message, got=got, want=want, where=where)
+
+    for field in ("hold_max_ns", "stale_after_ns"):
+        length = getattr(tag, field)
+        if length is not None and not 0 < length <= _INT64_MAX:
+            refuse(field, length, "nanoseconds from 1 to 2**63 - 1, or none")
+    for field in NUMBER_PROPERTIES:
+        number = getattr(tag, field)
+        if number is None:
+            continue
+        if NUMERIC.isdisjoint(types):
+            refuse(field, f"{number} for type {max(types).name.lower()}", "a tag of numbers")
+        if not math.isfinite(number) or (field == "counter_modulus" and number <= 0):
+            positive = field == "counter_modulus"
+            refuse(field, number, "a number above 0" if positive else "a finite number")
+    low, high = tag.limit_low, tag.limit_high
+    if low is not None and high is not None and not low < high:
+        refuse("limit_low", low, f"less than limit_high, {high}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """Settings that describe the plant: tags, assets, state sets, meters, stations."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from historian.config_toml import SIGNED
+from historian.durations import optional_ns
 
 TypeName = Literal["float64", "float32", "int64", "uint64", "bool", "symbol"]
 AssetLevel = Literal["enterprise", "site", "area", "line", "station"]
@@ -71,6 +74,17 @@ class TagConfig:
         Path of the asset it belongs to.
     state_set : str
         State set that names its values.
+    hold_max : str
+        A sample holds its value at most so long, then there is a gap: ``15m``; empty: until the
+        next.
+    stale_after : str
+        A newest sample older than this is stale, though it may still hold; empty: never.
+    counter_modulus : float or None
+        Value at which a counter starts again at zero; unset: it is none that does.
+    limit_low : float or None
+        Lower engineering limit, for displays.
+    limit_high : float or None
+        Upper engineering limit, for displays.
     """
 
     name: str
@@ -82,6 +96,19 @@ class TagConfig:
     description: str = ""
     asset: str = ""
     state_set: str = ""
+    hold_max: str = ""
+    stale_after: str = ""
+    counter_modulus: float | None = None
+    limit_low: float | None = field(default=None, metadata=SIGNED)
+    limit_high: float | None = field(default=None, metadata=SIGNED)
+
+    def __post_init__(self) -> None:
+        for key in ("hold_max", "stale_after"):
+            try:
+                optional_ns(getattr(self, key))
+            except ValueError as error:
+                message = f"{error}, at {key}"
+                raise ValueError(message) from error
 
 
 @dataclass(frozen=True, slots=True)

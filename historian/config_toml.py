@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 INLINE = {"inline": True}  # metadata of a field whose keys stand in the table of its owner
 NOT_A_KEY = {"hidden": True}  # metadata of a field that the file cannot set
+SIGNED = {"signed": True}  # metadata of a number that may be below zero
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -58,7 +59,9 @@ def build(
         if key not in fields:
             _refuse_key(_join(where, key), key, [*fields, *also])
     for key, value in table.items():
-        values[key] = _value(hints[key], value, base, _join(where, key))
+        signed = fields[key].metadata.get("signed") and type(value) in {int, float}
+        place = _join(where, key)
+        values[key] = float(value) if signed else _value(hints[key], value, base, place)
     for name, f in fields.items():
         if name in values:
             continue

@@ -12,7 +12,7 @@ from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.moments import values_at
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
-from query.ports import SampleReader, TagResolver
+from query.ports import SampleReader, Tag, TagResolver
 from query.raw import read_raw
 from query.request import (
     AggregateRequest,
@@ -30,6 +30,7 @@ from query.result import (
     RawResult,
 )
 from query.series import TagSamples, as_signal
+from storage_engine.sample import BoolArray, Int64Array
 
 
 class Query:
@@ -90,7 +91,8 @@ class Query:
         if not series:
             none = np.zeros(len(tags), dtype=np.int64)
             empty: list[object] = [None] * len(tags)
-            return LatestResult(tags, none > 0, none, none.astype(np.uint32), empty)
+            stale = self._stale(tags, none > 0, none)
+            return LatestResult(tags, none > 0, none, none.astype(np.uint32), empty, stale)
         found = self._reader.latest(series)
         # Per tag the newest time; among series that share it, the newest series.
         order = np.lexsort((np.arange(len(series)), found.timestamp_ns, found.present, owner))
@@ -102,13 +104,22 @@ class Query:
             found.value[r] if ok else None
             for r, ok in zip(row.tolist(), present.tolist(), strict=True)
         ]
-        return LatestResult(
-            tags,
-            present,
-            np.where(present, found.timestamp_ns[row], 0),
-            np.where(present, found.quality[row], 0).astype(np.uint32),
-            values,
-        )
+        times = np.where(present, found.timestamp_ns[row], 0)
+        quality = np.where(present, found.quality[row], 0).astype(np.uint32)
+        stale = self._stale(tags, present, times)
+        return LatestResult(tags, present, times, quality, values, stale)
+
+    def _stale(self, tags: Sequence[Tag], present: BoolArray, times: Int64Array) -> BoolArray:
+        """Where the newest sample is older than its tag allows, or missing."""
+        if all(tag.stale_after_ns is None for tag in tags):
+            return np.zeros(len(tags), np.bool_)
+        now_ns = self._clock_now()
+        rows = zip(tags, present.tolist(), times.tolist(), strict=True)
+        stale = [
+            tag.stale_after_ns is not None and (not there or now_ns - time > tag.stale_after_ns)
+            for tag, there, time in rows
+        ]
+        return np.array(stale, np.bool_)
 
     def raw(self, request: RawRequest) -> RawResult:
         """Stored samples of a tag, with bounding values where wanted.

@@ -25,6 +25,15 @@ class Tag:
     """A tag as query sees it.
 
     ``series`` lists its series ids oldest first (a new one when its type changed); reads join them.
+
+    Attributes
+    ----------
+    hold_max_ns : int or None
+        A sample holds its value at most so long; None: until the next.
+    stale_after_ns : int or None
+        A newest sample older than this is stale; None: never.
+    counter_modulus : float or None
+        Value at which a counter starts again at zero; None: not a counter that does.
     """
 
     name: str
@@ -33,6 +42,9 @@ class Tag:
     stepped: bool  # value holds until the next sample; else sloped between samples
     eng_unit: str = ""
     description: str = ""
+    hold_max_ns: int | None = None
+    stale_after_ns: int | None = None
+    counter_modulus: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

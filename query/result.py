@@ -24,7 +24,8 @@ class LatestResult:
     """Newest sample of each tag, one row per name asked for, in that order.
 
     ``present`` is False where a tag holds no sample; its other entries mean nothing then.
-    ``value`` holds Python values, None for null.
+    ``value`` holds Python values, None for null. ``stale`` is True where the tag says after how
+    long its newest sample is stale, and it is older, or there is none.
     """
 
     tags: tuple[Tag, ...]
@@ -32,6 +33,7 @@ class LatestResult:
     timestamp_ns: Int64Array
     quality: UInt32Array
     value: list[object]
+    stale: BoolArray
 
 
 @dataclass(frozen=True, slots=True)

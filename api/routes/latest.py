@@ -51,6 +51,7 @@ def _answer(request: Request, parameters: LatestParameters) -> Response:
         "time": _masked(times, present),
         "quality": _masked(result.quality.tolist(), present),
         "value": [plain_json(value) if there else None for there, value in rows],
+        "stale": result.stale.tolist(),
         **_collected(request, parameters),
     }
     return json_response(answer)
@@ -86,6 +87,7 @@ def _table(result: LatestResult) -> Table:
         {
             "tag": nullable([t.name for t in result.tags], ValueType.TEXT),
             "present": result.present,
+            "stale": result.stale,
             "quality": np.ascontiguousarray(result.quality),
             "value_float64": nullable(of[float], ValueType.FLOAT64),
             "value_int64": nullable(_within(of[int], 2**63), ValueType.INT64),

@@ -39,7 +39,7 @@ class SeriesFacts:
 
 @dataclass(frozen=True, slots=True)
 class TagFacts:
-    """One tag: its texts, and its series, oldest first."""
+    """One tag: its texts and properties, and its series, oldest first."""
 
     name: str
     description: str
@@ -50,6 +50,11 @@ class TagFacts:
     asset: str
     state_set: str
     series: tuple[SeriesFacts, ...]
+    hold_max_ns: int | None = None
+    stale_after_ns: int | None = None
+    counter_modulus: float | None = None
+    limit_low: float | None = None
+    limit_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,25 @@
 """What may come in: tags found or made with their types, and times within the store's bounds."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from historian.catalog_records import SeriesRecord, TagDraft, TagRecord, series_uuid
+from historian.catalog_records import (
+    EDITABLE,
+    NUMBER_PROPERTIES,
+    NUMERIC,
+    SeriesRecord,
+    TagDraft,
+    TagRecord,
+    series_uuid,
+)
 from historian.errors import Conflict, RequestInvalid
 from historian.transfer.document import TagFacts
 from historian.transfer.mapping import TYPES
 from historian.transfer.store import TransferStore
 from historian.transfer.texts import Bad
 from storage_engine.sample import Int64Array, ValueType
-
-_TEXTS = ("description", "eng_unit", "stepped", "asset", "state_set")
 
 
 class TagGate:
@@ -42,6 +49,7 @@ class TagGate:
         self._tags = tags
         self._principal = principal
         self._dry = dry
+        self._waiting: dict[str, dict[str, Any]] = {}
         self._ids: dict[tuple[str, ValueType], int] = {}
         self._reasons: dict[tuple[str, ValueType], str] = {}
         self._least_ns = store.ingest.time_min_ns
@@ -95,13 +103,18 @@ class TagGate:
         uid = series_uuid(tag.uuid, len(tag.series), type_)
         stream_id = self._store.streams().create_series([(uid, type_)])[0]
         self._catalog.attach_series(tag, SeriesRecord(stream_id, uid, type_), self._principal)
+        if type_ in NUMERIC and tag.name in self._waiting:
+            self._catalog.edit_tag(tag.name, self._waiting.pop(tag.name), self._principal)
         return stream_id
 
     def _draft(self, name: str, type_: ValueType) -> TagDraft:
         facts = self._tags.get(name)
         if facts is None:
             return TagDraft(name, type_)
-        texts = {field: getattr(facts, field) for field in _TEXTS}
+        texts = {field: getattr(facts, field) for field in EDITABLE}
+        if type_ not in NUMERIC:  # they come with the series of numbers
+            texts |= dict.fromkeys(NUMBER_PROPERTIES)
+            self._waiting[name] = {field: getattr(facts, field) for field in NUMBER_PROPERTIES}
         # An address feeds one tag: where it is taken already, the history comes without it.
         if facts.address and self._catalog.find_address(facts.source, facts.address) is None:
             texts |= {"source": facts.source, "address": facts.address}

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from api.__main__ import app
 from api.encoding import decode
-from api.retention_json import duration_text
 from api.times import parse_duration
+from historian.durations import duration_text
 from historian.testing import ServerProcess
 
 DAY_NS = 86_400_000_000_000
