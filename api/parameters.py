@@ -155,6 +155,7 @@ class AggregateParameters(IntervalParameters, KnownParameters):
     sloped_extrapolation: bool = False
     stepped: bool | None = None
     hold_last: bool = False
+    gaps: bool = True
 
 
 class ValueParameters(Parameters):
@@ -166,6 +167,7 @@ class ValueParameters(Parameters):
     sloped_extrapolation: bool = False
     stepped: bool | None = None
     hold_last: bool = False
+    gaps: bool = True
     time: TimeForm = "ns"
 
 

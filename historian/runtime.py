@@ -28,6 +28,7 @@ from historian.quarantine_messages import QuarantineMessages
 from historian.retention import Retention
 from historian.runtime_children import Children
 from historian.runtime_reader import StoreReader
+from historian.runtime_tags import PlantTags
 from historian.runtime_telling import Telling
 from historian.sources import KIND as SOURCE_STATE
 from historian.sources import Sources
@@ -180,12 +181,13 @@ class Historian(Telling):
             self._reconcile()
             apply_config(self.catalog, config)
             self.tokens.ensure_admin(config.http.token_file)
+        self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)
         calendars = {each.name: each.calendar() for each in config.shift_calendars}
         limits = config.query.limits()
-        self.query = Query(self._reader, self.catalog, self.clock.now_ns, limits, calendars)
+        tags = PlantTags(self.catalog, self.sources)
+        self.query = Query(self._reader, tags, self.clock.now_ns, limits, calendars)
         self.genealogy = Genealogy(self._reader)
         self.energy = Energy(self._reader, config.meters)
-        self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)
         self.passport = PassportBuilder(
             self.genealogy, self.energy, self.query, self.catalog, config
         )

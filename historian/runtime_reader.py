@@ -98,6 +98,12 @@ class StoreReader:
         """See ``query.ports.SampleReader.annotations``."""
         return self._now()[0].annotations(series_ids, known_at_lsn=known_at_lsn)
 
+    def edits(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> tuple[Int64Array, Int64Array]:
+        """See ``query.ports.SampleReader.edits``."""
+        return self._now()[0].edits(series_ids, known_at_lsn=known_at_lsn)
+
     def lsn_at(self, record_time_ns: int) -> int:
         """Last lsn recorded at or before a time, late by less than the table's step."""
         return self._now()[0].lsn_at(record_time_ns)

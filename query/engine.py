@@ -136,7 +136,7 @@ class Query:
         plan = plan_raw(request, self._limits)
         if self._reader.keeps_all(tag.series):
             request = replace(request, all_revisions=True)
-        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+        samples = self._samples(tag, request.known_at_lsn)
         result = read_raw(samples, request, plan, self._limits)
         return replace(result, damage=samples.damage)
 
@@ -151,10 +151,14 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         plan = plan_aggregate(request, tag, self._limits, self.calendars)
-        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+        samples = self._samples(tag, request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
         result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
         return replace(result, damage=samples.damage)
+
+    def _samples(self, tag: Tag, known_at_lsn: int | None) -> TagSamples:
+        holes = self._resolver.not_collected(tag)
+        return TagSamples(self._reader, tag, known_at_lsn=known_at_lsn, holes=holes)
 
     def cut(self, request: CutRequest) -> Intervals:
         """Intervals of a window, for reads of other rooms; raises as ``query.intervals.cut``."""
@@ -175,7 +179,7 @@ class Query:
         now_ns = self._clock_now() if request.hold_last else None
         columns = []
         for tag in tags:
-            samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+            samples = self._samples(tag, request.known_at_lsn)
             rules = rules_of(samples, request, now_ns)
             simple = request.bounds == "simple"
             columns.append(values_at(samples, times, rules, self._limits, simple=simple))
@@ -192,7 +196,7 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         edges = plan_plot(request, tag, self._limits)
-        samples = TagSamples(self._reader, tag, known_at_lsn=request.known_at_lsn)
+        samples = self._samples(tag, request.known_at_lsn)
         inside, used = read_drawing(samples, request, edges, self._limits)
         numeric = tag.type in NUMERIC
         before = samples.previous(request.start_ns)

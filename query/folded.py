@@ -20,7 +20,7 @@ from query.series import TagSamples, as_signal
 from query.summaries import SkeletonSamples, SummaryRows, Windows
 from query.whole import Whole
 from query.work import check_work
-from storage_engine.sample import ColumnData, Int64Array, SampleColumns
+from storage_engine.sample import BoolArray, ColumnData, Int64Array, SampleColumns
 
 # Kind of facts -> what the fold is asked for, beside what it always tells.
 _ASKS: dict[str, tuple[str, ...]] = {
@@ -35,6 +35,7 @@ _ASKS: dict[str, tuple[str, ...]] = {
     "states": ("zero",),
     "transitions": ("transitions",),
     "worst": (),
+    "gaps": (),
 }
 
 
@@ -91,7 +92,8 @@ def fold(
     if found is None or (not rules.treat_uncertain_as_bad and found.uncertain.any()):
         return None
     samples.note(found.damage)
-    clean = ((found.uncertain == 0) & (found.bad == 0) & found.known)[laid.place]
+    clean = (found.uncertain == 0) & (found.bad == 0) & found.known & _gapless(found, rules)
+    clean = clean[laid.place]
     start, end = windows
     parts: list[Part] = []
     place = np.flatnonzero(~clean)
@@ -107,6 +109,16 @@ def fold(
         made = Whole(samples, joined, rows, rules, limits).parts(cut, inside, wanted)
         parts += [(place[own], facts, type_) for own, facts, type_ in made]
     return join_facts(parts, len(start))
+
+
+def _gapless(found: FoldedWindows, rules: Rules) -> BoolArray:
+    """Whether no gap can lie between the first and the last sample of a window."""
+    first, last = found.first_ns, found.last_ns
+    holes = np.searchsorted(rules.holes.start_ns, last)
+    whole = holes <= np.searchsorted(rules.holes.end_ns, first, side="right")
+    if rules.hold_max_ns is not None:
+        whole &= last - first <= rules.hold_max_ns
+    return np.asarray(whole | (found.good == 0))
 
 
 def _lay(windows: Windows) -> _Laid | None:

@@ -6,10 +6,11 @@ from query.aggregates.durations import good_share
 from query.aggregates.evidence import Evidence
 from query.aggregates.registry import AGGREGATES
 from query.columns import NUMERIC
+from query.facts.gaps import has_gaps
 from query.facts.rules import Rules
 from query.folded import found_in
 from query.plan import AggregatePlan
-from query.ports import Tag
+from query.ports import Holes
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.result import AggregateResult
 from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
@@ -43,16 +44,17 @@ def aggregate_windows(
     tag = samples.tag
     extent = _extent(samples)
     first_ns, last_ns = extent if extent is not None else (TIME_MAX_NS, TIME_MIN_NS)
-    rules = _rules(tag, request, last_ns, now_ns)
+    rules = _rules(samples, request, last_ns, now_ns)
+    wanted = (*plan.facts, "gaps") if has_gaps(rules) else plan.facts
     data_end_ns = rules.data_end_ns
     start, end = windows = plan.start_ns, plan.end_ns
     rows = load(samples, windows, limits)
     if rows is None:
         nothing = np.zeros(len(start), np.int64)
-        facts = found_in(samples, windows, rules, limits, plan.facts)
+        facts = found_in(samples, windows, rules, limits, wanted)
         found = Answered(facts, nothing, nothing > 0)
     else:
-        found = answer(samples, rows, windows, rules, limits, wanted=plan.facts)
+        found = answer(samples, rows, windows, rules, limits, wanted=wanted)
     facts = found.facts
     before = (end <= first_ns) | found.blind
     outside = before | (start >= data_end_ns)
@@ -83,19 +85,25 @@ def aggregate_windows(
         evidence.partial,
         found.summary_ns,
         plan.labels,
+        gap_ns=np.zeros(len(start), np.int64) if facts.gaps is None else facts.gaps.gap_ns,
+        edited=samples.edited(start, end),
     )
 
 
 def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -> Rules:
     """Rules of a request for values at times."""
     extent = _extent(samples)
-    return _rules(samples.tag, request, TIME_MIN_NS if extent is None else extent[1], now_ns)
+    return _rules(samples, request, TIME_MIN_NS if extent is None else extent[1], now_ns)
 
 
 def _rules(
-    tag: Tag, request: AggregateRequest | MomentsRequest, last_ns: int, now_ns: int | None
+    samples: TagSamples,
+    request: AggregateRequest | MomentsRequest,
+    last_ns: int,
+    now_ns: int | None,
 ) -> Rules:
     """Rules of a request for a tag whose newest sample is at ``last_ns``."""
+    tag = samples.tag
     data_end_ns = last_ns + request.resolution_ns
     if now_ns is not None and last_ns > TIME_MIN_NS:
         data_end_ns = max(data_end_ns, now_ns)
@@ -106,6 +114,8 @@ def _rules(
         use_sloped_extrapolation=request.use_sloped_extrapolation and now_ns is None,
         data_end_ns=data_end_ns,
         hold=now_ns is not None,
+        hold_max_ns=tag.hold_max_ns if request.gaps else None,
+        holes=samples.holes if request.gaps else Holes.none(),
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from query.columns import as_values, common_type
 from query.facts.bounds import interpolated_bounds, simple_bounds
+from query.facts.gaps import with_gaps
 from query.facts.rules import Rules
 from query.request import QueryLimits
 from query.result import MomentsColumn
@@ -101,13 +102,12 @@ def _found(
             for part in _found(samples, some, rules, limits, simple=simple)
         ]
     reach = 0 if simple else 2 if rules.use_sloped_extrapolation else 1
-    around = join_signals(
-        [
-            neighbours(samples, low, rules, reach, before=True, limits=limits),
-            piece,
-            neighbours(samples, high, rules, min(reach, 1), before=False, limits=limits),
-        ]
-    )
+    parts = [
+        neighbours(samples, low, rules, reach, before=True, limits=limits),
+        piece,
+        neighbours(samples, high, rules, min(reach, 1), before=False, limits=limits),
+    ]
+    around = with_gaps(join_signals(parts), rules)
     if simple:
         value, status, _ = simple_bounds(around, times, rules)
     else:

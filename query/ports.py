@@ -190,6 +190,25 @@ class SampleReader(Protocol):
         """Times of the annotations of series, each of the series together once; ascending."""
         ...
 
+    def edits(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> tuple[Int64Array, Int64Array]:
+        """Windows of series that people edited, deleted or erased samples in; in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """Times at which a tag was not collected: ``[start, end)``, ascending, none over another."""
+
+    start_ns: Int64Array
+    end_ns: Int64Array
+
+    @staticmethod
+    def none() -> "Holes":
+        """No such times are known."""
+        return Holes(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
 
 class TagResolver(Protocol):
     """Names to tags."""
@@ -198,11 +217,16 @@ class TagResolver(Protocol):
         """Raise query.errors.UnknownTag when there is none."""
         ...
 
+    def not_collected(self, tag: Tag) -> Holes:
+        """When nobody collected a tag, as far as that is known, up to now."""
+        ...
+
 
 __all__ = [
     "FOLDS",
     "ColumnData",
     "FoldedWindows",
+    "Holes",
     "LatestColumns",
     "SampleReader",
     "Tag",

@@ -133,6 +133,8 @@ class AggregateRequest:
         with the newest sample, as the standard has it.
     resolution_ns : int
         Tick of the clock: the newest sample covers one tick.
+    gaps : bool
+        After the tag's longest hold, and where nobody collected it, the value is not known.
     known_at_lsn : int or None
         Answer as known when this log sequence number was the newest.
     """
@@ -153,6 +155,7 @@ class AggregateRequest:
     step: str = ""
     zone: str = "UTC"
     calendar: str | None = None
+    gaps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,8 @@ class MomentsRequest:
         The newest sample holds until now.
     resolution_ns : int
         Tick of the clock: the newest sample covers one tick.
+    gaps : bool
+        After the tag's longest hold, and where nobody collected it, the value is not known.
     known_at_lsn : int or None
         Answer as known when this log sequence number was the newest.
     """
@@ -229,3 +234,4 @@ class MomentsRequest:
     hold_last: bool = False
     resolution_ns: int = 1
     known_at_lsn: int | None = None
+    gaps: bool = True

@@ -1,6 +1,6 @@
 """What is answered: numpy columns, and what each answer stands on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +118,10 @@ class AggregateResult:
         Name of the shift of each interval; empty unless cut by shifts.
     damage : tuple of Damage
         As for a raw read.
+    gap_ns : int64, shape (n,)
+        Covered time at which the value is not known although no bad sample says so.
+    edited : bool, shape (n,)
+        Somebody edited, deleted or erased samples inside.
     """
 
     tag: Tag
@@ -130,6 +134,8 @@ class AggregateResult:
     summary_ns: Int64Array
     labels: tuple[str, ...] = ()
     damage: tuple[Damage, ...] = ()
+    gap_ns: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    edited: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.start_ns)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from query.columns import as_values, common_type
 from query.errors import LimitExceeded
+from query.facts.gaps import with_gaps
 from query.facts.registry import ALWAYS, KINDS, Facts, Kind
 from query.facts.rules import Rules, Windows, usable
 from query.request import QueryLimits
@@ -70,7 +71,11 @@ def scan(
             samples, piece, (low, high), rules, limits, usable_around=usable_around
         )
         cut = Windows(np.maximum(start[inside], low), np.minimum(end[inside], high), start[inside])
-        found = {name: kind.kernel(around, cut, rules) for name, kind in kinds.items()}
+        in_time = with_gaps(around, rules)
+        found = {
+            name: kind.kernel(in_time if kind.by_time else around, cut, rules)
+            for name, kind in kinds.items()
+        }
         parts.append((order[inside], found, around.type if len(around) else None))
     if not parts:  # no window at all: facts of the right types and no rows
         none = samples.signal(0, 0)[0]

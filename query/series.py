@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from query.columns import NUMERIC, join_columns
-from query.ports import SampleReader, Tag
+from query.ports import Holes, SampleReader, Tag
 from query.work import check_work
 from storage_engine.sample import (
     BAD,
     DTYPES,
     AnyArray,
+    BoolArray,
     ColumnData,
     Damage,
     EventColumns,
@@ -49,6 +50,8 @@ class Signal:
         The value in its own type; float64 where series of several types meet.
     type : ValueType
         Of ``native``.
+    gap : bool, shape (n,), or None
+        Nobody wrote this row: from its time on the value is not known. None: no row is one.
     """
 
     timestamp_ns: Int64Array
@@ -57,6 +60,7 @@ class Signal:
     number: npt.NDArray[np.float64]
     native: AnyArray
     type: ValueType
+    gap: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp_ns)
@@ -70,6 +74,7 @@ class Signal:
             self.number[rows],
             self.native[rows],
             self.type,
+            None if self.gap is None else self.gap[rows],
         )
 
 
@@ -84,6 +89,8 @@ class TagSamples:
         Which series, oldest first.
     known_at_lsn : int or None
         Rows written later are not seen.
+    holes : Holes, optional
+        When the tag was not collected.
 
     Notes
     -----
@@ -92,8 +99,16 @@ class TagSamples:
 
     in_memory = False  # a gap between windows costs nothing to read
 
-    def __init__(self, reader: SampleReader, tag: Tag, *, known_at_lsn: int | None = None) -> None:
+    def __init__(
+        self,
+        reader: SampleReader,
+        tag: Tag,
+        *,
+        known_at_lsn: int | None = None,
+        holes: Holes | None = None,
+    ) -> None:
         self._reader = reader
+        self.holes = holes or Holes.none()
         self._known_at_lsn = known_at_lsn
         self._damage: dict[Damage, None] = {}
         self.tag = tag
@@ -129,6 +144,13 @@ class TagSamples:
     def annotations(self) -> Int64Array:
         """Times of the tag's annotations, ascending."""
         return self._reader.annotations(self.tag.series, known_at_lsn=self._known_at_lsn)
+
+    def edited(self, start_ns: Int64Array, end_ns: Int64Array) -> BoolArray:
+        """Whether people changed samples in windows [start, end), of any order; shape (n,)."""
+        starts, ends = self._reader.edits(self.tag.series, known_at_lsn=self._known_at_lsn)
+        begun = np.searchsorted(np.sort(starts), end_ns, side="left")
+        over = np.searchsorted(np.sort(ends), start_ns, side="right")
+        return np.asarray(begun > over)
 
     def note(self, damage: Iterable[Damage]) -> None:
         """Remember what a read had to leave out."""

@@ -84,7 +84,7 @@ class SkeletonSamples(TagSamples):
     def __init__(
         self, raw: TagSamples, rows: SummaryRows, extent: tuple[int, int] | None = None
     ) -> None:
-        super().__init__(raw.reader, raw.tag, known_at_lsn=raw.known_at_lsn)
+        super().__init__(raw.reader, raw.tag, known_at_lsn=raw.known_at_lsn, holes=raw.holes)
         self._raw = raw
         self._skeleton = rows.skeleton()
         self.in_memory = extent is not None

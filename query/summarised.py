@@ -17,7 +17,13 @@ from query.summaries import SkeletonSamples, SummaryRows, Windows
 from query.whole import AT_EDGES, EXTREMES, Whole
 from storage_engine.sample import BoolArray, Int64Array
 
-TOLD = (*EXTREMES, *AT_EDGES, "area", "sums")  # what summaries tell beside counts and regions
+TOLD = (
+    *EXTREMES,
+    *AT_EDGES,
+    "area",
+    "sums",
+    "gaps",
+)  # what summaries tell beside counts and regions
 
 
 @dataclass(frozen=True, slots=True)

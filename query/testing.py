@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from query.errors import UnknownTag
-from query.ports import FoldedWindows, LatestColumns, Tag
+from query.ports import FoldedWindows, Holes, LatestColumns, Tag
 from storage_engine.sample import (
     DTYPES,
     GOOD,
@@ -32,7 +32,12 @@ class MemoryReader:
     def __init__(self) -> None:
         self._series: dict[int, _Series] = {}
         self._annotations: list[tuple[int, int]] = []
+        self._edits: list[tuple[int, int, int]] = []
         self._lsn = 0
+
+    def edited(self, series_id: int, start_ns: int, end_ns: int) -> None:
+        """Note that somebody changed samples of a series in a window."""
+        self._edits.append((series_id, start_ns, end_ns))
 
     def annotate(self, series_id: int, time_ns: int) -> None:
         """Put an annotation at a time of a series."""
@@ -135,18 +140,31 @@ class MemoryReader:
         """As ``SampleReader.annotations``; all are known at any time."""
         return np.array(sorted(t for s, t in self._annotations if s in series_ids), np.int64)
 
+    def edits(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> tuple[Int64Array, Int64Array]:
+        """As ``SampleReader.edits``; all are known at any time."""
+        found = [(a, b) for s, a, b in self._edits if s in series_ids]
+        windows = np.array(found, np.int64).reshape(-1, 2)
+        return windows[:, 0], windows[:, 1]
+
 
 class MemoryResolver:
-    """Tags by name."""
+    """Tags by name; ``holes``, by name too, are times at which nobody collected one."""
 
     def __init__(self, *tags: Tag) -> None:
         self._tags = {tag.name: tag for tag in tags}
+        self.holes: dict[str, Holes] = {}
 
     def resolve(self, name: str) -> Tag:
         """As ``TagResolver.resolve``."""
         if name not in self._tags:
             raise UnknownTag(name)
         return self._tags[name]
+
+    def not_collected(self, tag: Tag) -> Holes:
+        """As ``TagResolver.not_collected``."""
+        return self.holes.get(tag.name, Holes.none())
 
 
 def _columns(type_: ValueType, rows: list[tuple[int, int, int, int, object]]) -> SampleColumns:

@@ -13,6 +13,7 @@ from query.facts.area import AreaFacts
 from query.facts.counts import CountFacts, WorstFacts
 from query.facts.edges import TransitionFacts
 from query.facts.extremes import ExtremeFacts
+from query.facts.gaps import GapFacts
 from query.facts.moments import MomentFacts, SumFacts
 from query.facts.ranges import first_of_each, fold_ranges, spread, sum_ranges
 from query.facts.regions import RegionFacts, StateFacts
@@ -103,13 +104,15 @@ class Whole:
     def _of_one(
         self, inside: tuple[Int64Array, Int64Array], wanted: tuple[str, ...]
     ) -> dict[str, Any]:
-        """Facts that only folds tell; a window is one of them, or holds no sample."""
+        """Facts that only folds tell, of which a window is one, or holds no sample; and no gaps."""
         table, found = self.rows.columns, dict[str, Any]()
         if "moments" in wanted:
             mean, squares = table["mean"], table["variance"] * table["good"]
             count = sum_ranges(table["good"], *inside)
             parts = [fold_ranges(np.add, values, *inside) for values in (mean, squares)]
             found["moments"] = MomentFacts(count, *parts)
+        if "gaps" in wanted:
+            found["gaps"] = GapFacts(np.zeros(len(inside[0]), np.int64))
         if "states" in wanted:
             found["states"] = StateFacts(sum_ranges(table["zero_ns"], *inside))
         if "transitions" in wanted:
@@ -135,7 +138,7 @@ class Whole:
         table = self.rows.columns
         every = np.arange(len(self.rows))
         owner, cut = self._cuts(windows, every, ("first_time", "last_time"))
-        kinds = [name for name in wanted if name == "states"]
+        kinds = [name for name in wanted if name in {"states", "gaps"}]
         made = scan(self.joined, cut, self.rules, self.limits, kinds)
         facts = {name: getattr(made, name) for name in ("regions", *kinds)}
         found: list[Part] = [(owner, facts, None)]

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +20,19 @@ from storage_engine.state import View
 from storage_engine.streams import EVENTS_TYPE, Duplicates, get_stream
 
 
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """Changes in the order they were made; words: start, end, who, why, what else."""
+
+    verb: Sequence[Any]
+    stream: Sequence[Any]
+    words: Sequence[tuple[Any, ...]]
+
+
 class ReadSide(EngineCore):
     """What readers call. Every window is half-open; only durable rows are seen."""
+
+    _known_trail: tuple[tuple[object, ...], _Trail] = ((), _Trail((), (), ()))
 
     def _view(self, stream_id: int, kind: SlotKind) -> View:
         with self._lock:
@@ -152,24 +165,22 @@ class ReadSide(EngineCore):
     def _newest_by_read(self, stream_id: int) -> SampleColumns:
         """Newest sample as a read finds it; remembered unless rows came or went meanwhile."""
         state = self._state
-
-        def seen() -> tuple[object, ...]:
-            captured = state.front.capture(stream_id)
-            return (
-                captured.head,
-                captured.count,
-                state.live.current,
-                state.tombstones.of(stream_id),
-            )
-
         with self._lock:
             self._drain()
-            before = seen()
+            before = self._seen(stream_id)
         rows = self.read(stream_id, TIME_MIN, TIME_MAX, max_count=1, backward=True)
         with self._lock:
-            if seen() == before and not rows.damage:
+            if self._seen(stream_id) == before and not rows.damage:
                 settle(state.newest, stream_id, state.front, rows)
         return rows
+
+    def _seen(self, stream_id: int) -> tuple[object, ...]:
+        """What changes when rows of a stream come or go; the lock is held."""
+        state = self._state
+        captured = state.front.capture(stream_id)
+        stones = state.tombstones.of(stream_id)
+        rows = (captured.count, len(captured.events))
+        return (captured.head, rows, state.live.current, stones)
 
     def read_events(
         self,
@@ -234,17 +245,57 @@ class ReadSide(EngineCore):
         int64, shape (n,)
             Ascending; nanoseconds UTC.
         """
-        into = self._state.streams.by_uuid.get(CHANGES_UUID)
-        if into is None:
-            return np.zeros(0, dtype=np.int64)
-        found = self.read_events(into, TIME_MIN, TIME_MAX, known_at_lsn=known_at_lsn)
-        names = ("start_ns", "end_ns", "principal", "reason", "comment")
-        verbs, streams, *facts = (found.data[name].objects() for name in ("verb", "stream", *names))
+        trail = self._trail(known_at_lsn)
         said: dict[object, Counter[tuple[int, ...]]] = {}
-        for verb, stream, words in zip(verbs, streams, zip(*facts, strict=True), strict=True):
+        for verb, stream, words in zip(trail.verb, trail.stream, trail.words, strict=True):
             if verb == Verb.ANNOTATE and stream in series_ids:
                 said.setdefault(stream, Counter())[words] += 1
         told: Counter[tuple[int, ...]] = Counter()
         for each in said.values():
             told |= each
         return np.array(sorted(words[0] for words in told.elements()), dtype=np.int64)
+
+    def edits(
+        self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
+    ) -> tuple[Int64Array, Int64Array]:
+        """Windows of series in which people changed history: edits, deletions and erasures.
+
+        Parameters
+        ----------
+        series_ids : sequence of int
+        known_at_lsn : int, optional
+
+        Returns
+        -------
+        pair of int64, shape (n,)
+            Starts and ends, nanoseconds UTC, by the time of the change.
+        """
+        trail = self._trail(known_at_lsn)
+        found = [
+            words[:2]
+            for verb, stream, words in zip(trail.verb, trail.stream, trail.words, strict=True)
+            if verb != Verb.ANNOTATE and stream in series_ids
+        ]
+        windows = np.array(found, np.int64).reshape(-1, 2)
+        return windows[:, 0], windows[:, 1]
+
+    def _trail(self, known_at_lsn: int | None) -> _Trail:
+        """The trail of changes; remembered until the next change."""
+        into = self._state.streams.by_uuid.get(CHANGES_UUID)
+        if into is None:
+            return _Trail((), (), ())
+        with self._lock:
+            self._check_open("read changes")
+            self._drain()
+            seen = self._seen(into)
+        if known_at_lsn is None and self._known_trail[0] == seen:
+            return self._known_trail[1]
+        found = self.read_events(into, TIME_MIN, TIME_MAX, known_at_lsn=known_at_lsn)
+        names = ("start_ns", "end_ns", "principal", "reason", "comment")
+        verbs, streams, *facts = (found.data[name].objects() for name in ("verb", "stream", *names))
+        trail = _Trail(verbs, streams, list(zip(*facts, strict=True)))
+        with self._lock:
+            still = self._seen(into) == seen
+        if known_at_lsn is None and still and not found.damage:
+            self._known_trail = (seen, trail)
+        return trail

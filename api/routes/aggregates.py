@@ -48,6 +48,7 @@ def aggregates(
             stepped=parameters.stepped,
             hold_last=parameters.hold_last,
             known_at_lsn=known_lsn_of(request, parameters),
+            gaps=parameters.gaps,
             step=step,
             zone=parameters.zone or "UTC",
             calendar=parameters.calendar,
@@ -63,6 +64,8 @@ def aggregates(
         "percent_good": result.percent_good,
         "samples_used": result.samples_used,
         "partial": result.partial,
+        "gap_ns": result.gap_ns,
+        "edited": result.edited,
         "summary_ns": result.summary_ns,
     }
     if step == "shift":

@@ -95,6 +95,7 @@ def _rules(
         "use_sloped_extrapolation": parameters.sloped_extrapolation,
         "stepped": parameters.stepped,
         "hold_last": parameters.hold_last,
+        "gaps": parameters.gaps,
         "known_at_lsn": known_lsn_of(request, parameters),
     }
 

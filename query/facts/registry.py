@@ -27,6 +27,7 @@ from query.facts.extremes import (
     join_extremes,
     usable_extreme_facts,
 )
+from query.facts.gaps import GapFacts, gap_facts
 from query.facts.joining import Firsts, added
 from query.facts.moments import (
     MomentFacts,
@@ -55,12 +56,15 @@ class Kind:
         Wants the nearest usable samples around a piece; else the nearest of any quality will do.
     native : tuple of str
         Fields in the samples' own type.
+    by_time : bool
+        Goes by time, so that gaps count; else it sees the samples that were written, alone.
     """
 
     kernel: Callable[[Signal, Windows, Rules], Any]
     join: Callable[[Any, Firsts], Any] = added
     usable_around: bool = False
     native: tuple[str, ...] = field(default=())
+    by_time: bool = False
 
 
 _EXTREMES = ("minimum", "maximum")
@@ -69,18 +73,23 @@ _EDGES = ("first", "last", "first_good", "last_good")
 # The name is the field of Facts.
 KINDS: dict[str, Kind] = {
     "counts": Kind(count_facts),
-    "regions": Kind(region_facts),
+    "regions": Kind(region_facts, by_time=True),
+    "gaps": Kind(gap_facts, by_time=True),
     "extremes": Kind(extreme_facts, join_extremes, native=_EXTREMES),
     "usable_extremes": Kind(usable_extreme_facts, join_extremes, native=_EXTREMES),
-    "area": Kind(area_facts, usable_around=True),
+    "area": Kind(area_facts, usable_around=True, by_time=True),
     "sums": Kind(sum_facts),
     "moments": Kind(moment_facts, join_moments),
     "edges": Kind(edge_facts, join_edges, native=_EDGES),
-    "bounds": Kind(bound_facts, join_bounds, native=("start", "end")),
+    "bounds": Kind(bound_facts, join_bounds, native=("start", "end"), by_time=True),
     "interpolated": Kind(
-        interpolated_facts, join_interpolated, usable_around=True, native=("value",)
+        interpolated_facts,
+        join_interpolated,
+        usable_around=True,
+        native=("value",),
+        by_time=True,
     ),
-    "states": Kind(state_facts),
+    "states": Kind(state_facts, by_time=True),
     "transitions": Kind(transition_facts, usable_around=True),
     "worst": Kind(worst_facts, join_worst),
 }
@@ -98,6 +107,7 @@ class Facts:
     number_type: ValueType
     counts: CountFacts
     regions: RegionFacts
+    gaps: GapFacts | None = None
     extremes: ExtremeFacts | None = None
     usable_extremes: ExtremeFacts | None = None
     area: AreaFacts | None = None

@@ -1,7 +1,8 @@
 """How samples become facts, and of which windows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from query.ports import Holes
 from query.series import Signal
 from storage_engine.sample import BoolArray, Int64Array
 
@@ -22,6 +23,10 @@ class Rules:
         Where the covered time ends: one tick after the newest sample, or later when it holds.
     hold : bool
         The newest sample is known to hold until ``data_end_ns``.
+    hold_max_ns : int or None
+        A sample tells the value for so long at most.
+    holes : Holes
+        When nobody collected samples.
     """
 
     stepped: bool
@@ -29,6 +34,8 @@ class Rules:
     use_sloped_extrapolation: bool
     data_end_ns: int
     hold: bool
+    hold_max_ns: int | None = None
+    holes: Holes = field(default_factory=Holes.none)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,12 @@ def test_a_deleted_window_is_gone_now_and_known_before(house):
         earlier = await read(client, known_at_lsn=before["lsn"])
         assert [1.0, 2.0, 3.0] == earlier["value"]
         count = {"aggregate": "Count"}
-        assert [2] == (await read(client, "aggregates", **count))["Count"]
+        is_now = await read(client, "aggregates", interval="2s", **count)
+        assert [1, 1] == is_now["Count"][:2]
+        assert [True, False, False] == is_now["edited"][:3]
         was = await read(client, "aggregates", known_at_lsn=before["lsn"], **count)
         assert [3] == was["Count"]
+        assert [False] == was["edited"]
         assert 2 == (await read(client, "plot"))["samples_used"]
         assert 3 == (await read(client, "plot", known_at_lsn=before["lsn"]))["samples_used"]
 

@@ -72,6 +72,34 @@ def test_a_reader_tells_unchanged_from_not_collected(house):
     assert 'historian_source_collected{source="plc"} 1.0' in metrics
 
 
+def test_aggregates_know_no_value_where_nobody_collected(house):
+    """A stepped value holds before and behind the ten seconds, and the collector's last word."""
+
+    async def work(client, historian):
+        now_ns = historian.clock.now_ns()
+        stepped = TAG | {"stepped": True}
+        assert 201 == (await client.post("/v1/tags", json=stepped)).status_code
+        await client.post("/v1/frames", content=body(now_ns), headers=FRAMES)
+        asked = {"tag": "oven/t", "aggregate": "DurationGood", "hold_last": True}
+        window = {"start": str(now_ns - 60 * S), "end": str(now_ns - 30 * S), "interval": "10s"}
+        answers = [
+            (await client.get("/v1/aggregates", params=asked | window | {"gaps": gaps})).json()
+            for gaps in (True, False)
+        ]
+        held = {"tag": "oven/t", "hold_last": True, **window, "interval": "5s"}
+        values = (await client.get("/v1/interpolated", params=held)).json()
+        return answers, values
+
+    (honest, standard), values = house.run(work)
+    assert [0, 10 * S, 0] == honest["gap_ns"]
+    assert [10_000.0, 0.0, 10_000.0] == honest["DurationGood"]
+    assert [10_000.0] * 3 == standard["DurationGood"]
+    assert [0] * 3 == standard["gap_ns"]
+    assert [False, False, True, True, False, False] == [
+        status == 0x40A4_0402 for status in values["status"][0]
+    ]
+
+
 def test_holes_outlive_a_restart(house):
     """Counters come anew with the next heartbeat, the lines are history."""
 

@@ -53,3 +53,30 @@ def test_an_annotation_of_several_series_counts_once_and_each_time_it_is_made(tm
     assert [10, 30] == engine.annotations([old, new], known_at_lsn=known).tolist()
     assert [20] == engine.annotations([other]).tolist()
     engine.close()
+
+
+def test_edits_are_told_at_once_and_again_after_the_trail_was_flushed(tmp_path):
+    """What is remembered of the trail is never older than the trail."""
+    config = EngineConfig(free_bytes_min=0)
+    engine = Engine.open(RealFileSystem(tmp_path), config, _Clock())
+    columns = (Column("value", ValueType.FLOAT64),)
+    mine, other = (
+        engine.create_stream(bytes([n]) * 16, SlotKind.SERIES, columns) for n in range(1, 3)
+    )
+    lsns = []
+    for round_ in range(3):
+        for verb, stream in (
+            (Verb.EDIT, mine), (Verb.ANNOTATE, mine), (Verb.DELETE, mine), (Verb.ERASE, other),
+        ):  # fmt: skip
+            start = 10 * len(lsns)
+            change = Change(verb, stream, start, start + 5, "ann", "because", "noisy")
+            lsns.append(engine.change(change))
+            engine.wait_durable(lsns[-1])
+            starts, ends = engine.edits([mine])
+            told = [10 * k for k in range(len(lsns)) if k % 4 in {0, 2}]
+            assert (told, [t + 5 for t in told]) == (starts.tolist(), ends.tolist())
+        if round_ == 1:
+            engine.flush()
+    assert [0] == engine.edits([mine], known_at_lsn=lsns[1])[0].tolist()
+    assert 6 == len(engine.edits([mine])[0])
+    engine.close()
