@@ -92,7 +92,8 @@ def fold(
     if found is None or (not rules.treat_uncertain_as_bad and found.uncertain.any()):
         return None
     samples.note(found.damage)
-    clean = (found.uncertain == 0) & (found.bad == 0) & found.known & _gapless(found, rules)
+    clean = (found.uncertain == 0) & (found.bad == 0) & found.known
+    clean &= _gapless(found, laid.edges, rules)
     clean = clean[laid.place]
     start, end = windows
     parts: list[Part] = []
@@ -111,14 +112,14 @@ def fold(
     return join_facts(parts, len(start))
 
 
-def _gapless(found: FoldedWindows, rules: Rules) -> BoolArray:
-    """Whether no gap can lie between the first and the last sample of a window."""
-    first, last = found.first_ns, found.last_ns
-    holes = np.searchsorted(rules.holes.start_ns, last)
-    whole = holes <= np.searchsorted(rules.holes.end_ns, first, side="right")
+def _gapless(found: FoldedWindows, edges: Int64Array, rules: Rules) -> BoolArray:
+    """Whether no gap lies between the first and the last sample of a window, and no hole in it."""
+    begun = np.searchsorted(rules.holes.start_ns, edges[1:])
+    whole = begun <= np.searchsorted(rules.holes.end_ns, edges[:-1])
     if rules.hold_max_ns is not None:
-        whole &= last - first <= rules.hold_max_ns
-    return np.asarray(whole | (found.good == 0))
+        short = found.last_ns - found.first_ns <= rules.hold_max_ns
+        whole &= short | (found.good == 0)
+    return np.asarray(whole)
 
 
 def _lay(windows: Windows) -> _Laid | None:

@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
     "regions": Kind(region_facts, by_time=True),
     "gaps": Kind(gap_facts, by_time=True),
     "extremes": Kind(extreme_facts, join_extremes, native=_EXTREMES),
-    "usable_extremes": Kind(usable_extreme_facts, join_extremes, native=_EXTREMES),
+    "usable_extremes": Kind(usable_extreme_facts, join_extremes, native=_EXTREMES, by_time=True),
     "area": Kind(area_facts, usable_around=True, by_time=True),
     "sums": Kind(sum_facts),
     "moments": Kind(moment_facts, join_moments),
