@@ -9,7 +9,7 @@ from query.facts.rules import Rules
 from query.request import QueryLimits
 from query.result import MomentsColumn
 from query.scan import neighbours
-from query.series import TagSamples, join_signals
+from query.series import TagSamples
 from query.summaries import SkeletonSamples, SummaryRows, load
 from query.summarised import check_told
 from storage_engine.sample import (
@@ -102,12 +102,12 @@ def _found(
             for part in _found(samples, some, rules, limits, simple=simple)
         ]
     reach = 0 if simple else 2 if rules.use_sloped_extrapolation else 1
-    parts = [
+    parts = (
         neighbours(samples, low, rules, reach, before=True, limits=limits),
         piece,
         neighbours(samples, high, rules, min(reach, 1), before=False, limits=limits),
-    ]
-    around = with_gaps(join_signals(parts), rules)
+    )
+    around = with_gaps(*parts, rules)
     if simple:
         value, status, _ = simple_bounds(around, times, rules)
     else:

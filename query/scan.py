@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from query.columns import as_values, common_type
 from query.errors import LimitExceeded
-from query.facts.gaps import with_gaps
+from query.facts.gaps import has_gaps, with_gaps
 from query.facts.registry import ALWAYS, KINDS, Facts, Kind
 from query.facts.rules import Rules, Windows, usable
 from query.request import QueryLimits
@@ -67,13 +67,19 @@ def scan(
         inside = candidates[end[candidates] > low]
         if len(inside) == 0:
             continue
-        around = _with_neighbours(
+        three = _with_neighbours(
             samples, piece, (low, high), rules, limits, usable_around=usable_around
         )
+        around = join_signals(three)
+        in_time = drawn = around
+        if has_gaps(rules):
+            in_time = with_gaps(*three, rules)
+            drawn = with_gaps(*three, rules, going_on=False)
         cut = Windows(np.maximum(start[inside], low), np.minimum(end[inside], high), start[inside])
-        in_time = with_gaps(around, rules)
         found = {
-            name: kind.kernel(in_time if kind.by_time else around, cut, rules)
+            name: kind.kernel(
+                drawn if kind.draws else in_time if kind.by_time else around, cut, rules
+            )
             for name, kind in kinds.items()
         }
         parts.append((order[inside], found, around.type if len(around) else None))
@@ -177,14 +183,12 @@ def _with_neighbours(
     limits: QueryLimits,
     *,
     usable_around: bool,
-) -> Signal:
+) -> tuple[Signal, Signal, Signal]:
     reach = (2 if rules.use_sloped_extrapolation else 1) if usable_around else 0
-    return join_signals(
-        [
-            neighbours(samples, edges[0], rules, reach, before=True, limits=limits),
-            piece,
-            neighbours(samples, edges[1], rules, min(reach, 1), before=False, limits=limits),
-        ]
+    return (
+        neighbours(samples, edges[0], rules, reach, before=True, limits=limits),
+        piece,
+        neighbours(samples, edges[1], rules, min(reach, 1), before=False, limits=limits),
     )
 
 

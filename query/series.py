@@ -289,6 +289,10 @@ def join_signals(parts: Sequence[Signal]) -> Signal:
     filled = [part for part in parts if len(part)] or [parts[0]]
     types = {part.type for part in filled}
     same = len(types) == 1
+    gap: BoolArray | None = None
+    if any(part.gap is not None for part in filled):
+        none = [np.zeros(len(part), np.bool_) if part.gap is None else part.gap for part in filled]
+        gap = np.concatenate(none)
     return Signal(
         np.concatenate([part.timestamp_ns for part in filled]),
         np.concatenate([part.severity for part in filled]),
@@ -296,6 +300,7 @@ def join_signals(parts: Sequence[Signal]) -> Signal:
         np.concatenate([part.number for part in filled]),
         np.concatenate([part.native if same else part.number for part in filled]),
         types.pop() if same else ValueType.FLOAT64,
+        gap,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from query.facts.regions import Regions
 from query.facts.rules import Rules, Windows
-from query.series import Signal
+from query.series import Signal, join_signals
 from storage_engine.sample import BAD_NO_DATA, Int64Array
 
 
@@ -36,24 +36,39 @@ def has_gaps(rules: Rules) -> bool:
     return rules.hold_max_ns is not None or len(rules.holes.start_ns) > 0
 
 
-def with_gaps(signal: Signal, rules: Rules) -> Signal:
-    """A signal with rows where gaps begin and end; the signal itself where there is none.
+def with_gaps(
+    before: Signal, piece: Signal, after: Signal, rules: Rules, *, going_on: bool = True
+) -> Signal:
+    """Three signals as one, with rows where gaps begin and end.
 
     Parameters
     ----------
-    signal : Signal
-        Beside the samples of interest, the nearest of any quality on both sides.
+    before, after : Signal
+        Samples around; between them and the piece there is no other, between themselves may be.
+    piece : Signal
+        All samples of a stretch of time.
     rules : Rules
+    going_on : bool
+        With a row, too, where a value that holds goes on.
     """
-    if len(signal) == 0 or not has_gaps(rules):
+    if not has_gaps(rules):
+        return join_signals([before, piece, after])
+    near = join_signals([before.take(slice(-1, None)), piece, after.take(slice(0, 1))])
+    told = _with_gaps(near, rules, newest=len(after) == 0, going_on=going_on)
+    return join_signals([before.take(slice(0, -1)), told, after.take(slice(1, None))])
+
+
+def _with_gaps(signal: Signal, rules: Rules, *, newest: bool, going_on: bool) -> Signal:
+    """``newest``: the last sample is the newest of all."""
+    if len(signal) == 0:
         return signal
     times = signal.timestamp_ns
-    missed, going_on = _not_collected(times, rules)
+    missed, ends = _not_collected(times, rules)
     begins = np.unique(np.concatenate([_held_too_long(times, rules), missed]))
-    ends = going_on[~np.isin(going_on, begins)]
+    ends = ends[~np.isin(ends, begins)] if going_on else ends[:0]
     made = np.concatenate([begins, ends])
     begin = np.arange(len(made)) < len(begins)
-    inside = made < rules.data_end_ns
+    inside = made < (rules.data_end_ns if newest else times[-1])
     made, begin = made[inside], begin[inside]
     if len(made) == 0:
         return signal

@@ -58,6 +58,8 @@ class Kind:
         Fields in the samples' own type.
     by_time : bool
         Goes by time, so that gaps count; else it sees the samples that were written, alone.
+    draws : bool
+        Draws a line through samples, however the tag is: a value that goes on is none.
     """
 
     kernel: Callable[[Signal, Windows, Rules], Any]
@@ -65,6 +67,7 @@ class Kind:
     usable_around: bool = False
     native: tuple[str, ...] = field(default=())
     by_time: bool = False
+    draws: bool = False
 
 
 _EXTREMES = ("minimum", "maximum")
@@ -77,7 +80,7 @@ KINDS: dict[str, Kind] = {
     "gaps": Kind(gap_facts, by_time=True),
     "extremes": Kind(extreme_facts, join_extremes, native=_EXTREMES),
     "usable_extremes": Kind(usable_extreme_facts, join_extremes, native=_EXTREMES, by_time=True),
-    "area": Kind(area_facts, usable_around=True, by_time=True),
+    "area": Kind(area_facts, usable_around=True, by_time=True, draws=True),
     "sums": Kind(sum_facts),
     "moments": Kind(moment_facts, join_moments),
     "edges": Kind(edge_facts, join_edges, native=_EDGES),

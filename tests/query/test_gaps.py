@@ -27,6 +27,8 @@ SAMPLES = {
     "StandardDeviationSample", "StandardDeviationPopulation", "VarianceSample",
     "VariancePopulation",
 }  # fmt: skip
+# Draws lines through samples, also where a value holds.
+LINES = {"TimeAverage", "Total"}
 # Its status looks at both.
 BOTH = {"WorstQuality2"}
 
@@ -89,23 +91,26 @@ def test_gaps_are_bad_samples_to_time_and_nothing_to_samples(rows, holes, hold_m
     edges = np.array(holes, np.int64).reshape(-1, 2)
 
     for holder in (MemoryReader, FoldingReader):
-        reader, written, plain = holder(), MemoryReader(), MemoryReader()
-        for each in (reader, written, plain):
+        reader, written, drawn, plain = holder(), *(MemoryReader() for _ in range(3))
+        for each in (reader, written, drawn, plain):
             each.add(1, F64, rows)
         written.add(1, F64, by_others)
+        drawn.add(1, F64, [row for row in by_others if row[2] == BAD_NO_DATA])
         resolver = MemoryResolver(_tag(stepped=stepped, hold_max=hold_max))
         resolver.holes["t"] = Holes(edges[:, 0], edges[:, 1])
         found = Query(reader, resolver, lambda: now, limits).aggregate(request)
         bare = MemoryResolver(_tag(stepped=stepped))
-        by_hand, without = (
-            Query(each, bare, lambda: now, limits).aggregate(request) for each in (written, plain)
+        by_hand, lines, without = (
+            Query(each, bare, lambda: now, limits).aggregate(request)
+            for each in (written, drawn, plain)
         )
         told = Query(reader, resolver, lambda: now, limits).aggregate(replace(request, gaps=False))
         assert found.percent_good.tolist() == pytest.approx(by_hand.percent_good.tolist())
         assert found.samples_used.tolist() == without.samples_used.tolist()
         for name in set(AGGREGATES) - BOTH:
             mine = found.columns[name]
-            want = (without if name in SAMPLES else by_hand).columns[name]
+            told_by = without if name in SAMPLES else lines if name in LINES else by_hand
+            want = told_by.columns[name]
             assert list(map(hex, want.status)) == list(map(hex, mine.status)), name
             assert want.value[want.valid] == pytest.approx(mine.value[mine.valid]), name
             same = told.columns[name]
