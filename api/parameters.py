@@ -42,6 +42,12 @@ class TagListParameters(ListParameters):
     after: Annotated[str, Field(max_length=NAME_LENGTH_MAX)] = ""
 
 
+class OneTagParameters(Parameters):
+    """One tag; ``at`` is a time at which it had the name."""
+
+    at: TimeText | None = None
+
+
 class SourceParameters(Parameters):
     """How times of sources are written."""
 

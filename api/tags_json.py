@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.payload import refuse
+from api.errors import ApiError
+from api.payload import a_list, known_keys, refuse
 from api.times import time_json
+from historian.catalog_changes import TagChange
+from historian.catalog_known import KnownTags
 from historian.catalog_records import TagDraft, TagRecord
 from historian.durations import WANT, duration_text, optional_ns
 from storage_engine.sample import ValueType
@@ -44,11 +47,30 @@ def draft_of(document: Mapping[str, Any]) -> TagDraft:
     """
     if "name" not in document:
         raise refuse(_CANNOT, "no name", "a name", "name")
-    type_ = TYPES.get(str(document.get("type", "float64")))
-    if type_ is None:
-        raise refuse(_CANNOT, "another type", ", ".join(TYPES), "type")
+    type_ = _type(document.get("type", "float64"))
     given = {key: value for key, value in document.items() if key != "type"}
     return TagDraft(type=type_, **fields_of(given))
+
+
+def type_of(document: Mapping[str, Any]) -> ValueType:
+    """Read a change of type, which is a change of nothing else.
+
+    Raises
+    ------
+    ApiError
+        ``invalid_body`` (400).
+    """
+    others = sorted(set(document) - {"type"})
+    if others:
+        raise refuse("cannot change type", others[0], "type and nothing else", "body")
+    return _type(document["type"])
+
+
+def _type(word: object) -> ValueType:
+    type_ = TYPES.get(str(word))
+    if type_ is None:
+        raise refuse(_CANNOT, word, ", ".join(TYPES), "type")
+    return type_
 
 
 def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +118,72 @@ def _duration(value: object, key: str) -> int | None:
         raise refuse(_CANNOT, value, f"{WANT}, or null", key) from None
 
 
+def changes_of(document: Mapping[str, Any], catalog: KnownTags) -> list[TagChange]:
+    """Read the changes of many tags.
+
+    Parameters
+    ----------
+    document : mapping
+        ``changes``: objects with ``tag`` (a name) or ``uuid``, and what is to change.
+    catalog : KnownTags
+
+    Raises
+    ------
+    ApiError
+        ``invalid_body`` (400), ``unknown_tag`` (404).
+    """
+    listed = a_list(document.get("changes"), "changes")
+    found = []
+    for position, one in enumerate(listed):
+        where = f"changes[{position}]"
+        known_keys(one, frozenset(("tag", "uuid", *FIELDS)), where)
+        if ("tag" in one) == ("uuid" in one):
+            raise refuse("cannot change tags", sorted(one), "tag or uuid", where)
+        key = "tag" if "tag" in one else "uuid"
+        text = one[key]
+        if not isinstance(text, str):
+            raise refuse("cannot change tags", type(text).__name__, "text", f"{where}.{key}")
+        tag = catalog.find(text) if key == "tag" else catalog.find_uuid(text)
+        if tag is None:
+            raise ApiError(
+                404, "unknown_tag", "cannot change tags", got=text[:64], want="a tag that exists",
+                where=f"{where}.{key}",
+            )  # fmt: skip
+        given = {name: value for name, value in one.items() if name not in {"tag", "uuid"}}
+        found.append(change_of(tag, given))
+    return found
+
+
+def change_of(tag: TagRecord, document: Mapping[str, Any]) -> TagChange:
+    """Read what is to change of a tag.
+
+    Raises
+    ------
+    ApiError
+        ``invalid_body`` (400), also for what no call changes: type, source and address.
+    """
+    fixed = sorted(set(document) & {"type", "source", "address"})
+    if fixed:
+        want = ", ".join(f for f in FIELDS if f not in {"type", "source", "address"})
+        raise refuse("cannot change tag: unknown key", fixed[0], want, "body")
+    fields = fields_of(document)
+    if fields.get("stepped", True) is None:
+        raise refuse("cannot change tag", None, "true or false", "stepped")
+    return TagChange(tag, fields)
+
+
+def names_json(catalog: KnownTags, tag: TagRecord) -> list[dict[str, Any]]:
+    """Names of a tag with the times they were borne, oldest first; the last is the present one."""
+    return [
+        {
+            "name": one.name,
+            "from": time_json(one.from_ns, "iso"),
+            "to": None if one.to_ns is None else time_json(one.to_ns, "iso"),
+        }
+        for one in catalog.names.periods(tag)
+    ]
+
+
 def tag_json(tag: TagRecord) -> dict[str, Any]:
     """Tell a tag."""
     facts: dict[str, Any] = tag.facts()
@@ -104,6 +192,7 @@ def tag_json(tag: TagRecord) -> dict[str, Any]:
         facts[key] = None if length is None else duration_text(length)
     return {
         **{field: facts[field] for field in FIELDS},
+        "uuid": tag.uuid.hex(),
         "origin": tag.origin,
         "created": time_json(tag.created_ns, "iso"),
         "series": [s.type.name.lower() for s in tag.series],

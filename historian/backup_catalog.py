@@ -96,13 +96,14 @@ def restore_catalog(
     return []
 
 
-def series_in_backup(catalog: Path, tag: str) -> list[tuple[bytes, ValueType]]:
-    """Series of a tag, oldest first, as a catalog in a backup names them; empty for no such tag.
+def series_in_backup(catalog: Path, series: bytes) -> list[tuple[bytes, ValueType]]:
+    """Series of a tag, oldest first, as a catalog in a backup has them; empty for no such tag.
 
     Parameters
     ----------
     catalog : Path
-    tag : str
+    series : bytes
+        Uuid of one of them: the tag may have had another name then.
 
     Returns
     -------
@@ -112,9 +113,9 @@ def series_in_backup(catalog: Path, tag: str) -> list[tuple[bytes, ValueType]]:
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
             rows = database.execute(
-                "SELECT series.uuid, series.type FROM series JOIN tags ON series.tag = tags.id"
-                " WHERE tags.name = ? ORDER BY series.position",
-                (tag,),
+                "SELECT uuid, type FROM series WHERE tag = (SELECT tag FROM series WHERE uuid = ?)"
+                " ORDER BY position",
+                (series,),
             ).fetchall()
     except sqlite3.Error as error:
         raise NotReady(f"cannot read the catalog of the backup: {error}, at {catalog}") from error

@@ -143,9 +143,9 @@ class TagRestore:
                 f"cannot restore tag {tag!r}: no tag has this name", got=tag, where="tag"
             )
         catalog = self._config.backup.directory / self._facts.name / CATALOG
-        listed = [uuid for uuid, _ in series_in_backup(catalog, tag)]
-        streams = {info.uuid: info.id for info in backup.streams().values()}
         mine = known.series[-1]
+        listed = [uuid for uuid, _ in series_in_backup(catalog, mine.uuid)]
+        streams = {info.uuid: info.id for info in backup.streams().values()}
         if mine.uuid not in listed or mine.uuid not in streams:
             message = f"cannot restore tag {tag!r}: backup {self._facts.name} has no such series"
             raise NotFound(message, got=tag, where="tag")

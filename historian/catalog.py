@@ -8,34 +8,31 @@ crash in between leaves an empty stream and never a tag without one.
 import dataclasses
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from historian.catalog_changes import TagChange, changed, check_names, refuse_twice
 from historian.catalog_database import Database
+from historian.catalog_known import KnownTags
 from historian.catalog_records import (
     EDITABLE,
-    QueryTags,
     SeriesRecord,
     TagDraft,
     TagRecord,
-    check_properties,
     series_uuid,
 )
-from historian.catalog_rows import insert_series, insert_tag, read_tags, update_tag
+from historian.catalog_rows import free_names, insert_series, insert_tag, order_series, update_tag
 from historian.catalog_rules import TagRules
 from historian.errors import Conflict, NotFound, RequestInvalid
-from query.errors import UnknownTag
-from query.ports import Tag
 from storage_engine.clock import Clock
 from storage_engine.sample import ValueType
 
 CreateSeries = Callable[[Sequence[tuple[bytes, ValueType]]], list[int]]
 
 
-class Catalog:
-    """Names, addresses and series; fulfils ``query.ports.TagResolver``. Safe from any thread.
+class Catalog(KnownTags):
+    """Names, addresses and series, and every change of them. Safe from any thread.
 
     Parameters
     ----------
@@ -60,17 +57,12 @@ class Catalog:
         *,
         tags_max: int = 200_000,
     ) -> None:
-        self.database = database
+        super().__init__(database)
         self._create_series = create_series
         self._clock = clock
         self._rules = rules
         self._tags_max = tags_max
         self._lock = threading.RLock()
-        self._by_name: dict[str, TagRecord] = {}
-        self._by_address: dict[tuple[str, str], TagRecord] = {}
-        self._by_stream: dict[int, TagRecord] = {}
-        self._query_tags = QueryTags()
-        self.revision = 0  # rises with each change of a tag
         self.reload()
 
     @classmethod
@@ -96,77 +88,6 @@ class Catalog:
         """Go on with another engine, after the first stopped and was opened again."""
         self._create_series = create_series
 
-    def reload(self) -> None:
-        """Read every tag from the file."""
-        with self._lock:
-            found = list(read_tags(self.database))
-            self._by_name.clear()
-            self._by_address.clear()
-            self._by_stream.clear()
-            for tag in found:
-                self._index(tag)
-
-    def _index(self, tag: TagRecord) -> None:
-        self.revision += 1
-        self._by_name[tag.name] = tag
-        if tag.address:
-            self._by_address[tag.source, tag.address] = tag
-        for series in tag.series:
-            self._by_stream[series.stream_id] = tag
-
-    # Reading
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def resolve(self, name: str) -> Tag:
-        """Return the tag of this name as query sees it.
-
-        Raises
-        ------
-        query.errors.UnknownTag
-        """
-        record = self._by_name.get(name)
-        if record is None:
-            raise UnknownTag(name)
-        return self._query_tags.of(record)
-
-    def find(self, name: str) -> TagRecord | None:
-        """Return the tag of this name, or None."""
-        return self._by_name.get(name)
-
-    def find_address(self, source: str, address: str) -> TagRecord | None:
-        """Return the tag that this address feeds, or None."""
-        return self._by_address.get((source, address))
-
-    def find_stream(self, stream_id: int) -> TagRecord | None:
-        """Return the tag that this stream belongs to, or None."""
-        return self._by_stream.get(stream_id)
-
-    def tags(self, search: str = "", limit: int = 100, after: str = "") -> list[TagRecord]:
-        """Tags in order of name.
-
-        Parameters
-        ----------
-        search : str
-            Part of the name or description, case ignored for ASCII; empty finds all.
-        limit : int
-            At most so many.
-        after : str
-            Only names behind this one: the last of the page before.
-        """
-        rows = self.database.rows(
-            "SELECT name FROM tags WHERE name > ? AND (instr(lower(name), lower(?)) > 0"
-            " OR instr(lower(description), lower(?)) > 0) ORDER BY name LIMIT ?",
-            (after, search, search, limit),
-        )
-        found = (self._by_name.get(name) for (name,) in rows)
-        return [tag for tag in found if tag is not None]
-
-    def every(self) -> list[TagRecord]:
-        """All tags, in no order."""
-        return list(self._by_name.values())
-
     # Declaring
 
     def declare_tag(self, draft: TagDraft, principal: str) -> TagRecord:
@@ -181,29 +102,14 @@ class Catalog:
         """
         return self.declare_tags([draft], principal)[0]
 
-    def declare_tags(self, drafts: Iterable[TagDraft], principal: str) -> list[TagRecord]:
-        """Make or update many tags in one transaction; all or none. See :meth:`declare_tag`."""
-        drafts = list(drafts)
-        with self._lock:
-            for draft in drafts:
-                draft.check()
-                reason = self._conflict(draft)
-                if reason:
-                    raise Conflict(f"cannot declare tag {draft.name!r}: {reason}", got=draft.name)
-            _refuse_twice(drafts)
-            fresh = [d for d in drafts if d.name not in self._by_name]
-            if len(self) + len(fresh) > self._tags_max:
-                message = f"cannot declare {len(fresh)} tags: got {len(self)} already"
-                raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
-            edits = []
-            for draft in drafts:
-                tag = self._by_name.get(draft.name)
-                if tag is not None:
-                    fields = {field: getattr(draft, field) for field in EDITABLE}
-                    edited = dataclasses.replace(tag, **fields | {"stepped": draft.steps})
-                    edits += [(tag, edited)] if edited != tag else []
-            self._write(fresh, edits, principal)
-            return [self._by_name[draft.name] for draft in drafts]
+    def declare_tags(
+        self, drafts: Iterable[TagDraft], principal: str, *, take_names: bool = True
+    ) -> list[TagRecord]:
+        """Make or update many tags in one transaction; all or none. See :meth:`declare_tag`.
+
+        ``take_names`` says that new tags may take names that others had before.
+        """
+        return self.change([], drafts, principal, take_names=take_names)[1]
 
     def edit_tag(self, name: str, changes: dict[str, Any], principal: str) -> TagRecord:
         """Change a tag; what is equal already is no change and leaves no audit.
@@ -213,7 +119,7 @@ class Catalog:
         name : str
             Which tag.
         changes : dict
-            Any of ``EDITABLE``.
+            Any of ``CHANGEABLE``, the name among them.
         principal : str
             Who does it.
 
@@ -221,28 +127,85 @@ class Catalog:
         ------
         NotFound
         RequestInvalid
-            For a field that cannot be edited, or a property that means nothing.
+            For a field that cannot be edited, or a name or property that cannot stand.
+        Conflict
+            For a name that another tag has.
         """
         with self._lock:
-            tag = self._by_name.get(name)
+            tag = self.find(name)
             if tag is None:
                 raise NotFound(
                     f"cannot edit tag: got {name!r}, want a tag of the catalog", got=name
                 )
-            unknown = sorted(set(changes) - set(EDITABLE))
-            if unknown:
-                message = f"cannot edit tag {name!r}: got {unknown[0]!r}, want one of: "
-                raise RequestInvalid(message + ", ".join(EDITABLE), got=unknown[0])
-            edited = dataclasses.replace(tag, **changes)
-            if edited == tag:
-                return tag
-            check_properties(edited, [series.type for series in edited.series])
-            self._write([], [(tag, edited)], principal)
-            return edited
+            return self.change([TagChange(tag, changes)], [], principal)[0][0]
 
-    def _conflict(self, draft: TagDraft) -> str:
+    def change(
+        self,
+        changes: Sequence[TagChange],
+        drafts: Iterable[TagDraft],
+        principal: str,
+        *,
+        take_names: bool = True,
+    ) -> tuple[list[TagRecord], list[TagRecord]]:
+        """Change tags and declare others in one transaction; all or none.
+
+        Names may change places. A tag that was renamed is still found by its former name as long
+        as no other has it. What is equal already is no change and leaves no audit.
+
+        Parameters
+        ----------
+        changes : sequence of TagChange
+        drafts : iterable of TagDraft
+            See :meth:`declare_tag`.
+        principal : str
+            Who does it.
+        take_names : bool
+            Whether new tags may take names that others had before.
+
+        Returns
+        -------
+        list of TagRecord, list of TagRecord
+            The changed tags, and the declared ones.
+
+        Raises
+        ------
+        RequestInvalid, Conflict
+        """
+        drafts = list(drafts)
+        with self._lock:
+            pairs = changed(changes)
+            gone = {before.name for before, after in pairs if before.name != after.name}
+            for draft in drafts:
+                draft.check()
+                reason = self._conflict(draft, gone, take_names=take_names)
+                if reason:
+                    raise Conflict(f"cannot declare tag {draft.name!r}: {reason}", got=draft.name)
+            refuse_twice(drafts)
+            held = {d.name: self._by_name.get(d.name) for d in drafts if d.name not in gone}
+            fresh = [d for d in drafts if held.get(d.name) is None]
+            check_names(self._by_name, pairs, fresh)
+            ids = {one.tag.id for one in changes}
+            both = [d.name for d in drafts if (tag := held.get(d.name)) and tag.id in ids]
+            if both:
+                message = f"cannot change tags: got {both[0]!r} changed and declared, want one"
+                raise RequestInvalid(message, got=both[0], where="tag")
+            if fresh and len(self) + len(fresh) > self._tags_max:
+                message = f"cannot declare {len(fresh)} tags: got {len(self)} already"
+                raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
+            known = [
+                TagChange(tag, {f: getattr(d, f) for f in EDITABLE} | {"stepped": d.steps})
+                for d in drafts
+                if (tag := held.get(d.name)) is not None
+            ]
+            self._write(fresh, pairs + changed(known), principal)
+            return (
+                [self._by_id[one.tag.id] for one in changes],
+                [self._by_name[draft.name] for draft in drafts],
+            )
+
+    def _conflict(self, draft: TagDraft, gone: set[str], *, take_names: bool) -> str:
         """Why this draft cannot stand beside what exists; empty when it can."""
-        known = self._by_name.get(draft.name)
+        known = None if draft.name in gone else self._by_name.get(draft.name)
         if known is not None:
             if known.series_of(draft.type) is None:
                 return f"got type {draft.type.name.lower()}, want {known.type.name.lower()}"
@@ -253,6 +216,9 @@ class Catalog:
         other = self._by_address.get((draft.source, draft.address)) if draft.address else None
         if other is not None:
             return f"got address {draft.source}:{draft.address}, which feeds {other.name!r}"
+        former = None if take_names else self.find(draft.name)
+        if former is not None and draft.name not in gone:
+            return f"got a former name of {former.name!r}, want take_name to make another tag of it"
         return ""
 
     def _write(
@@ -266,14 +232,20 @@ class Catalog:
         wanted = [(uid, draft.type) for uid, draft in zip(uuids, fresh, strict=True)]
         ids = self._create_series(wanted) if wanted else []
         now_ns = self._clock.now_ns()
-        changed = [after for _, after in edits]
+        entered = [after for _, after in edits]
+        renamed = [before for before, after in edits if before.name != after.name]
         with self.database.transaction():
-            for draft, (uid, type_), stream_id in zip(fresh, wanted, ids, strict=True):
-                series = SeriesRecord(stream_id, uid, type_)
-                changed.append(insert_tag(self.database, draft, series, now_ns, principal))
+            self.names.keep(renamed, now_ns)
+            free_names(self.database, renamed)
             for before, after in edits:
                 update_tag(self.database, before, after, principal)
-        for tag in changed:
+            for draft, (uid, type_), stream_id in zip(fresh, wanted, ids, strict=True):
+                series = SeriesRecord(stream_id, uid, type_)
+                entered.append(insert_tag(self.database, draft, series, now_ns, principal))
+        self.names.learn(renamed)
+        for tag in renamed:
+            del self._by_name[tag.name]
+        for tag in entered:
             self._index(tag)
 
     def adopt(
@@ -351,6 +323,35 @@ class Catalog:
             return str(error)
         return ""
 
+    def change_type(self, name: str, type_: ValueType, principal: str) -> TagRecord:
+        """Let a tag take values of another type from now on, in a series of their own.
+
+        Reads join the series. One of this type that the tag has already is gone on with.
+
+        Raises
+        ------
+        NotFound
+        RequestInvalid
+            For a type that no tag has.
+        """
+        with self._lock:
+            tag = self.find(name)
+            if tag is None:
+                raise NotFound(f"cannot change type: got {name!r}, want a tag", got=name)
+            TagDraft(tag.name, type_).check()
+            held = tag.series_of(type_)
+            if held is None:
+                self._grow(tag, type_, principal)
+            elif tag.type is not type_:
+                series = (*(one for one in tag.series if one is not held), held)
+                turned = dataclasses.replace(tag, series=series)
+                with self.database.transaction():
+                    order_series(self.database, turned)
+                    facts = tag.facts(), turned.facts()
+                    self.database.record(principal, "change type", tag.name, *facts)
+                self._index(turned)
+            return self._by_id[tag.id]
+
     def _grow(self, tag: TagRecord, type_: ValueType, principal: str) -> SeriesRecord:
         """Give a tag a further series because its source now sends another type."""
         uid = series_uuid(tag.uuid, len(tag.series), type_)
@@ -366,13 +367,3 @@ class Catalog:
                 insert_series(self.database, tag.id, len(tag.series), series)
                 self.database.record(principal, "add series", tag.name, tag.facts(), grown.facts())
             self._index(grown)
-
-
-def _refuse_twice(drafts: Sequence[TagDraft]) -> None:
-    """Refuse a list that makes one name or one address twice."""
-    names = [d.name for d in drafts]
-    addresses = [f"{d.source}:{d.address}" for d in drafts if d.address]
-    for keys in (names, addresses):
-        twice = next((key for key, count in Counter(keys).items() if count > 1), None)
-        if twice is not None:
-            raise Conflict(f"cannot declare tags: got {twice!r} twice, want once", got=twice)

@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -73,6 +73,11 @@ CREATE TABLE tag_source(
 CREATE TABLE tag_properties(
     tag INTEGER PRIMARY KEY, hold_max_ns INTEGER, stale_after_ns INTEGER, counter_modulus REAL,
     limit_low REAL, limit_high REAL) STRICT;
+""",
+    7: """
+CREATE TABLE tag_names(
+    tag INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, from_ns INTEGER NOT NULL,
+    to_ns INTEGER NOT NULL, PRIMARY KEY(tag, position)) STRICT;
 """,
 }
 

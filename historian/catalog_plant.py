@@ -1,6 +1,8 @@
 """Assets and state sets, and what the configuration declares: entered at start, with audit."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from typing import cast, get_args
 
 from historian.catalog import Catalog
@@ -53,7 +55,18 @@ def apply_config(catalog: Catalog, config: HistorianConfig) -> None:
         for tag in config.tags
     ]
     if drafts:
-        catalog.declare_tags(drafts, PRINCIPAL)
+        catalog.declare_tags(_as_named_now(catalog, drafts), PRINCIPAL)
+
+
+def _as_named_now(catalog: Catalog, drafts: Sequence[TagDraft]) -> list[TagDraft]:
+    """Give drafts of tags that were renamed since their present names: the file may lag behind."""
+    listed = {draft.name for draft in drafts}
+    named = []
+    for draft in drafts:
+        tag = catalog.find(draft.name)
+        former = tag is not None and tag.name not in listed
+        named.append(dataclasses.replace(draft, name=tag.name) if tag and former else draft)
+    return named
 
 
 def assets(catalog: Catalog) -> list[AssetRecord]:

@@ -27,6 +27,7 @@ EDITABLE = (
     "stale_after_ns",
     *NUMBER_PROPERTIES,
 )
+CHANGEABLE = ("name", *EDITABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +182,26 @@ class TagDraft:
         if self.type in {ValueType.TEXT, ValueType.BYTES}:
             message = f"cannot declare tag {self.name!r}: got type {self.type.name.lower()}, "
             raise RequestInvalid(message + "want a number, bool or symbol", got=self.type.name)
-        for text in (self.source, self.address, self.eng_unit, self.description, self.asset):
-            if len(text) > TEXT_CHARACTERS_MAX:
-                message = f"cannot declare tag {self.name!r}: got a text of {len(text)} characters"
-                raise RequestInvalid(f"{message}, want at most {TEXT_CHARACTERS_MAX}")
+        check_texts(self)
         check_properties(self, {self.type})
 
     @property
     def steps(self) -> bool:
         """Whether a value holds until the next, the default by type applied."""
         return _STEPPED.get(self.type, True) if self.stepped is None else self.stepped
+
+
+def check_texts(tag: TagDraft | TagRecord) -> None:
+    """Refuse texts that are too long.
+
+    Raises
+    ------
+    RequestInvalid
+    """
+    for text in (tag.source, tag.address, tag.eng_unit, tag.description, tag.asset, tag.state_set):
+        if len(text) > TEXT_CHARACTERS_MAX:
+            message = f"cannot declare tag {tag.name!r}: got a text of {len(text)} characters"
+            raise RequestInvalid(f"{message}, want at most {TEXT_CHARACTERS_MAX}")
 
 
 def check_properties(tag: TagDraft | TagRecord, types: Collection[ValueType]) -> None:

@@ -1,6 +1,6 @@
 """Rows of tags in the catalog's file, read and written; every change leaves its audit entry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from historian.catalog_database import Database
 from historian.catalog_records import EDITABLE, SeriesRecord, TagDraft, TagRecord
@@ -11,7 +11,7 @@ _TEXTS = (
     " created_ns"
 )
 PROPERTIES = ("hold_max_ns", "stale_after_ns", "counter_modulus", "limit_low", "limit_high")
-_EDITED = tuple(field for field in EDITABLE if field not in PROPERTIES)
+_EDITED = ("name", *(field for field in EDITABLE if field not in PROPERTIES))
 
 
 def read_tags(database: Database) -> Iterator[TagRecord]:
@@ -56,13 +56,33 @@ def insert_series(database: Database, tag_id: int, position: int, series: Series
     )
 
 
+def order_series(database: Database, tag: TagRecord) -> None:
+    """Enter the order of a tag's series, newest last; call it inside a transaction."""
+    for shift in (-len(tag.series), 0):  # over negative ones, so that they may change places
+        for position, series in enumerate(tag.series):
+            update = "UPDATE series SET position=? WHERE uuid=?"
+            database.execute(update, (position + shift, series.uuid))
+
+
+def free_names(database: Database, tags: Iterable[TagRecord]) -> None:
+    """Take their names from tags that get others next, so that names may change places."""
+    for tag in tags:  # no name begins with a character that nobody can print
+        database.execute("UPDATE tags SET name=? WHERE id=?", (f"\x00{tag.id}", tag.id))
+
+
 def update_tag(database: Database, before: TagRecord, after: TagRecord, principal: str) -> None:
     """Enter what was edited; call it inside a transaction."""
     sets = ", ".join(f"{field}=?" for field in _EDITED)
     update = f"UPDATE tags SET {sets} WHERE id=?"  # noqa: S608 - our own names
     database.execute(update, [*(getattr(after, field) for field in _EDITED), after.id])
-    _put_properties(database, after)
-    database.record(principal, "edit tag", before.name, before.facts(), after.facts())
+    if any(getattr(before, field) != getattr(after, field) for field in PROPERTIES):
+        _put_properties(database, after)
+    action = "edit tag"
+    if before.name != after.name:
+        action = "rename tag"
+    elif before.asset != after.asset:
+        action = "move tag"
+    database.record(principal, action, before.name, before.facts(), after.facts())
 
 
 def _put_properties(database: Database, tag: TagRecord) -> None:

@@ -126,6 +126,8 @@ class WriteReceipt:
         Log sequence number; 0 when nothing was stored.
     rejects : tuple of RowReject
         The first ``ingest.rejects_listed_max`` of them.
+    former_names : tuple of (str, str)
+        Names that tags had before, as the writer gave them, with the present ones.
     """
 
     stored: int
@@ -133,3 +135,4 @@ class WriteReceipt:
     duplicate: bool
     lsn: int
     rejects: tuple[RowReject, ...] = ()
+    former_names: tuple[tuple[str, str], ...] = ()

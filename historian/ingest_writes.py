@@ -13,6 +13,7 @@ from historian.errors import Conflict, RequestInvalid
 from historian.ingest_checks import Codes, check_times, check_values, fit, merge
 from historian.ingest_events import normalise
 from historian.ingest_log import Appending, IngestLog, Told, label, own_section, take, without
+from historian.ingest_names import former_names
 from historian.ingest_producer import SOURCE
 from historian.ingest_receipts import WHOLE_SERIES, RowReject, SeriesInput, Why, WriteReceipt
 from historian.quarantine import Row
@@ -91,7 +92,8 @@ class Writes:
         newest = max((int(s.timestamp_ns.max()) for s in sections), default=None)
         self._count(principal, 0 if duplicate else stored, newest)
         listed = self._listed(series, rejects)
-        return WriteReceipt(stored, rejects.count, duplicate, lsn, listed)
+        renamed = former_names(self._log.catalog, series, self._log.metrics, label(principal))
+        return WriteReceipt(stored, rejects.count, duplicate, lsn, listed, renamed)
 
     async def _append_in_turns(
         self,

@@ -50,6 +50,9 @@ class Metrics:
         )
         self._frames = self._counter("frames", "Frames by what became of them.", "status")
         self._missing = self._counter("missing_frames", "Frames that never came.")
+        self._former = self._counter(
+            "former_name_rows", "Rows written by a name that the tag had before.", "source"
+        )
         self._failures = self._counter(
             "failures", "Things that went wrong inside and were survived.", "what"
         )
@@ -72,6 +75,10 @@ class Metrics:
             return OTHER
         self._sources.add(source)
         return source
+
+    def by_former_name(self, source: str, rows: int) -> None:
+        """Count rows of a source that named a tag as it was called before."""
+        self._former.labels(self._source(source)).inc(rows)
 
     def stored(self, source: str, rows: int, lag_s: float | None = None) -> None:
         """Count rows of a source that are in the log, and how far behind they lie.

@@ -155,7 +155,7 @@ class Holds:
         return _joined(unit_windows(view, self._genealogy.stay, self._margin_ns))
 
     def _streams(self, patterns: Mapping[str, Sequence[str]]) -> dict[str, frozenset[int]]:
-        """Streams of the tags that fit one of the patterns, per name."""
+        """Streams of the tags that fit one of the patterns by a name they ever had, per name."""
         found: dict[str, set[int]] = {name: set() for name in patterns}
         plain = {p: name for name, listed in patterns.items() for p in listed if not _wild(p)}
         for name, listed in patterns.items():
@@ -167,7 +167,7 @@ class Holds:
         if any(wild.values()):
             for tag in self._catalog.every():
                 for name, listed in wild.items():
-                    if any(fnmatchcase(tag.name, pattern) for pattern in listed):
+                    if any(fnmatchcase(n, p) for n in self._catalog.names_of(tag) for p in listed):
                         found[name].update(s.stream_id for s in tag.series)
         return {name: frozenset(streams) for name, streams in found.items()}
 

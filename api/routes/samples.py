@@ -88,6 +88,7 @@ def _answer(
         "duplicate": first.duplicate,
         "lsn": str(first.lsn),
         "rejects": rejects[:listed_max],
+        "former_names": dict(pair for _, receipt in answers for pair in receipt.former_names),
     }
 
 

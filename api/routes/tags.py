@@ -1,18 +1,19 @@
 """Tags: what is measured, where it comes from, and how it is drawn."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.body import read_body
-from api.parameters import TagListParameters, no_parameters
-from api.payload import parse_document
-from api.security import Administrator, Reader, historian_of
+from api.parameters import OneTagParameters, TagListParameters, no_parameters
+from api.payload import parse_document, refuse
+from api.security import Administrator, Reader, historian_of, now_ns_of
 from api.serialize import json_response
-from api.tags_json import FIELDS, draft_of, tag_json
-from api.times import time_json
+from api.tags_json import FIELDS, change_of, changes_of, draft_of, names_json, tag_json, type_of
+from api.times import parse_time, time_json
 from historian.catalog_sources import source_facts
 from historian.catalog_thinning import bounds
 from query.errors import UnknownTag
@@ -33,26 +34,72 @@ def tags(
     return json_response(answer)
 
 
-@router.get("/v1/tags/{name:path}", dependencies=[Depends(no_parameters)])
-def tag(request: Request, name: str, _: Reader) -> Response:
-    """Answer one tag."""
-    found = historian_of(request).catalog.find(name)
+@router.get("/v1/tags/{name:path}")
+def tag(
+    request: Request, name: str, parameters: Annotated[OneTagParameters, Query()], _: Reader
+) -> Response:
+    """Answer one tag, by its name or a former one, or by the name that it had at a time."""
+    catalog = historian_of(request).catalog
+    if parameters.at is None:
+        found = catalog.find(name)
+    else:
+        found = catalog.find_at(name, parse_time(parameters.at, now_ns_of(request), "at"))
     if found is None:
         raise UnknownTag(name)
-    rules = bounds(historian_of(request).catalog, found)
+    rules = bounds(catalog, found)
     thinning = [{"since": time_json(one.since_ns, "iso"), **one.facts()} for one in rules]
-    told = source_facts(historian_of(request).catalog, found).told()
-    return json_response(tag_json(found) | {"thinning": thinning, "told_by_source": told})
+    told = {
+        "names": names_json(catalog, found),
+        "thinning": thinning,
+        "told_by_source": source_facts(catalog, found).told(),
+    }
+    return json_response(tag_json(found) | told)
+
+
+@router.patch("/v1/tags", dependencies=[Depends(no_parameters)])
+async def change_tags(request: Request, caller: Administrator) -> Response:
+    """Rename, move and edit many tags, all or none; names may change places."""
+    document = await _document(request, frozenset({"changes"}))
+    catalog = historian_of(request).catalog
+    changes = changes_of(document, catalog)
+    changed, _ = await asyncio.to_thread(catalog.change, changes, [], caller.principal)
+    return json_response({"tags": [tag_json(one) for one in changed]})
+
+
+@router.patch("/v1/tags/{name:path}", dependencies=[Depends(no_parameters)])
+async def change_tag(request: Request, name: str, caller: Administrator) -> Response:
+    """Rename, move or edit a tag, or change its type; what the body does not name stays."""
+    document = await _document(request, frozenset(FIELDS))
+    catalog = historian_of(request).catalog
+    found = catalog.find(name)
+    if found is None:
+        raise UnknownTag(name)
+    if "type" in document:
+        type_ = type_of(document)
+        made = await asyncio.to_thread(catalog.change_type, found.name, type_, caller.principal)
+        return json_response(tag_json(made))
+    change = change_of(found, document)
+    changed, _ = await asyncio.to_thread(catalog.change, [change], [], caller.principal)
+    return json_response(tag_json(changed[0]))
 
 
 @router.post("/v1/tags", dependencies=[Depends(no_parameters)])
 async def declare_tag(request: Request, caller: Administrator) -> Response:
     """Make a tag (201), or bring the texts and properties of an existing one in line (200)."""
+    document = dict(await _document(request, frozenset((*FIELDS, "take_name"))))
+    take_names = document.pop("take_name", False)
+    if not isinstance(take_names, bool):
+        raise refuse("cannot declare tag", take_names, "true or false", "take_name")
+    draft = draft_of(document)
+    catalog = historian_of(request).catalog
+    known = catalog.find_present(draft.name) is not None
+    made = await asyncio.to_thread(
+        lambda: catalog.declare_tags([draft], caller.principal, take_names=take_names)
+    )
+    return json_response(tag_json(made[0]), 200 if known else 201)
+
+
+async def _document(request: Request, keys: frozenset[str]) -> Mapping[str, Any]:
     budget = request.app.state.body_budget
     with budget.hold() as held:
-        body = await read_body(request, held, budget.body_bytes_max)
-    draft = draft_of(parse_document(body, frozenset(FIELDS)))
-    catalog = historian_of(request).catalog
-    known = catalog.find(draft.name) is not None
-    made = await asyncio.to_thread(catalog.declare_tag, draft, caller.principal)
-    return json_response(tag_json(made), 200 if known else 201)
+        return parse_document(await read_body(request, held, budget.body_bytes_max), keys)

@@ -191,12 +191,12 @@ def test_every_change_is_in_the_audit_and_stays_there(tmp_path: Path) -> None:
 
 
 def test_only_texts_can_be_edited(tmp_path: Path) -> None:
-    """A name or an address changed in place would orphan history."""
+    """An address changed in place would orphan history."""
     catalog = open_catalog(tmp_path, Streams())
     catalog.declare_tag(TagDraft("a", F), "ann")
 
-    with pytest.raises(RequestInvalid, match="'name'"):
-        catalog.edit_tag("a", {"name": "b"}, "ann")
+    with pytest.raises(RequestInvalid, match="'address'"):
+        catalog.edit_tag("a", {"address": "b"}, "ann")
     with pytest.raises(NotFound):
         catalog.edit_tag("b", {"eng_unit": "bar"}, "ann")
 

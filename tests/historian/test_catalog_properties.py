@@ -110,6 +110,7 @@ def test_a_file_of_the_version_before_opens_with_no_properties(tmp_path: Path) -
     catalog.close()
     with sqlite3.connect(tmp_path / "c") as file:
         file.execute("DROP TABLE tag_properties")
+        file.execute("DROP TABLE tag_names")
         file.execute("PRAGMA user_version=5")
     file.close()
 
