@@ -94,6 +94,10 @@ class Query:
             stale = self._stale(tags, none > 0, none)
             return LatestResult(tags, none > 0, none, none.astype(np.uint32), empty, stale)
         found = self._reader.latest(series)
+        if len(series) == len(tags) and found.present.all() and (np.diff(owner) == 1).all():
+            stale = self._stale(tags, found.present, found.timestamp_ns)
+            columns = (found.present, found.timestamp_ns, found.quality, found.value)
+            return LatestResult(tags, *columns, stale)
         # Per tag the newest time; among series that share it, the newest series.
         order = np.lexsort((np.arange(len(series)), found.timestamp_ns, found.present, owner))
         row = np.full(len(tags), -1, dtype=np.int64)

@@ -17,6 +17,7 @@ from query.result import LatestResult
 from storage_engine.sample import ValueType
 
 router = APIRouter(tags=["read"])
+_TYPES = {type_: type_.name.lower() for type_ in ValueType}
 
 
 @router.get("/v1/latest")
@@ -41,16 +42,15 @@ def _answer(request: Request, parameters: LatestParameters) -> Response:
         return table_response(_table(result), arrow=True, form="ns")
     present = result.present.tolist()
     times = times_json(result.timestamp_ns, parameters.time)
-    rows = zip(present, result.value, strict=True)
     answer = {
         "count": len(present),
         "tag": [t.name for t in result.tags],
-        "type": [t.type.name.lower() for t in result.tags],
+        "type": [_TYPES[t.type] for t in result.tags],
         "stepped": [t.stepped for t in result.tags],
         "eng_unit": [t.eng_unit for t in result.tags],
         "time": _masked(times, present),
         "quality": _masked(result.quality.tolist(), present),
-        "value": [plain_json(value) if there else None for there, value in rows],
+        "value": _masked(_values(result.value), present),
         "stale": result.stale.tolist(),
         **_collected(request, parameters),
     }
@@ -61,6 +61,9 @@ def _collected(request: Request, parameters: LatestParameters) -> dict[str, list
     """Per tag, until when its source was collected, and whether it is; null where nobody knows."""
     historian = historian_of(request)
     known = {status.source: status for status in historian.sources.every()}
+    if not known:
+        nobody = [None] * len(parameters.tag)
+        return {"collected_until": nobody, "collected": nobody}
     found = [historian.catalog.find(tag) for tag in parameters.tag]
     of = [None if tag is None else known.get(tag.source) for tag in found]
     until = [None if s is None else s.collected_until_ns for s in of]
@@ -71,7 +74,14 @@ def _collected(request: Request, parameters: LatestParameters) -> dict[str, list
 
 
 def _masked(values: list[Any], present: list[bool]) -> list[Any]:
+    if all(present):
+        return values
     return [v if there else None for v, there in zip(values, present, strict=True)]
+
+
+def _values(values: list[Any]) -> list[Any]:
+    """As JSON carries them; a finite float, which is less itself 0, goes as it is."""
+    return [v if type(v) is float and v - v == 0 else plain_json(v) for v in values]
 
 
 def _table(result: LatestResult) -> Table:
