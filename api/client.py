@@ -35,6 +35,14 @@ class Client(Protocol):
         """Ask for a change with a JSON body; only a running server makes one."""
         ...
 
+    def text(self, path: str, accept: str) -> bytes:
+        """Return the bytes of an answer in another form than JSON."""
+        ...
+
+    def upload(self, path: str, parameters: Parameters, data: bytes, kind: str) -> Any:
+        """Send a body of a media type; only a running server takes one."""
+        ...
+
 
 def read_config(path: Path | None) -> HistorianConfig:
     """Load the file, or the default for the current folder when none is named."""
@@ -119,6 +127,22 @@ class _Http:
         except httpx.TransportError as error:
             raise CommandFailed(f"cannot reach server: {error}, at {path}") from None
 
+    def text(self, path: str, accept: str) -> bytes:
+        """Ask for another form."""
+        try:
+            return plain(self._http.get(path, headers={"accept": accept}))
+        except httpx.TransportError as error:
+            raise CommandFailed(f"cannot reach server: {error}, at {path}") from None
+
+    def upload(self, path: str, parameters: Parameters, data: bytes, kind: str) -> Any:
+        """Send a body."""
+        headers = {"content-type": kind}
+        try:
+            sent = self._http.post(path, params=_given(parameters), content=data, headers=headers)
+            return answer(sent)
+        except httpx.TransportError as error:
+            raise CommandFailed(f"cannot reach server: {error}, at {path}") from None
+
 
 class _Files:
     """The store's own files behind the same application, without a network."""
@@ -150,9 +174,24 @@ class _Files:
         """Refuse: the files were opened for reading."""
         raise CommandFailed(f"cannot {method} {path}: no server runs, and files are only read")
 
+    def text(self, path: str, accept: str) -> bytes:
+        """Ask for another form."""
+        return plain(self._runner.run(self._http.get(path, headers={"accept": accept})))
+
+    def upload(self, path: str, parameters: Parameters, data: bytes, kind: str) -> Any:
+        """Refuse: the files were opened for reading."""
+        raise CommandFailed(f"cannot POST {path}: no server runs, and files are only read")
+
 
 def _given(parameters: Parameters | None) -> dict[str, Any]:
     return {k: v for k, v in (parameters or {}).items() if v is not None and v != ""}
+
+
+def plain(response: httpx.Response) -> bytes:
+    """Return the bytes of an answer, or say what the server refused, as :func:`answer`."""
+    if not response.is_success:
+        answer(response)
+    return response.content
 
 
 def answer(response: httpx.Response) -> Any:

@@ -42,6 +42,14 @@ class TagListParameters(ListParameters):
     after: Annotated[str, Field(max_length=NAME_LENGTH_MAX)] = ""
 
 
+class TagCsvParameters(Parameters):
+    """How a CSV of tags is taken."""
+
+    dry_run: bool = False
+    proceed: bool = False
+    take_names: bool = False
+
+
 class OneTagParameters(Parameters):
     """One tag; ``at`` is a time at which it had the name."""
 

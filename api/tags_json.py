@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from api.errors import ApiError
 from api.payload import a_list, known_keys, refuse
 from api.times import time_json
 from historian.catalog_changes import TagChange
+from historian.catalog_csv_import import ImportReport, RowPlan
 from historian.catalog_known import KnownTags
 from historian.catalog_records import TagDraft, TagRecord
 from historian.durations import WANT, duration_text, optional_ns
@@ -172,6 +174,35 @@ def change_of(tag: TagRecord, document: Mapping[str, Any]) -> TagChange:
     return TagChange(tag, fields)
 
 
+def report_json(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
+    """Tell what became of the rows of an import, or would have."""
+    kinds = ("created", "changed", "unchanged", "refused")
+    return {
+        "dry_run": dry_run,
+        "applied": report.applied,
+        **{kind: report.counts.get(kind, 0) for kind in kinds},
+        "rows": [_row_json(row) for row in report.rows],
+    }
+
+
+def _row_json(row: RowPlan) -> dict[str, Any]:
+    told: dict[str, Any] = {"line": row.line, "name": row.name, "status": row.status}
+    if row.refusal is not None:
+        refusal = row.refusal
+        told |= {"column": refusal.column or None, "got": refusal.got, "want": refusal.want}
+    changes = row.differences()
+    if changes:
+        told["changes"] = {
+            key.removesuffix("_ns"): {"before": _told(key, old), "after": _told(key, new)}
+            for key, (old, new) in changes.items()
+        }
+    return told
+
+
+def _told(field: str, value: Any) -> Any:
+    return duration_text(value) if field.endswith("_ns") and value is not None else value
+
+
 def names_json(catalog: KnownTags, tag: TagRecord) -> list[dict[str, Any]]:
     """Names of a tag with the times they were borne, oldest first; the last is the present one."""
     return [
@@ -192,7 +223,7 @@ def tag_json(tag: TagRecord) -> dict[str, Any]:
         facts[key] = None if length is None else duration_text(length)
     return {
         **{field: facts[field] for field in FIELDS},
-        "uuid": tag.uuid.hex(),
+        "uuid": str(UUID(bytes=tag.uuid)),
         "origin": tag.origin,
         "created": time_json(tag.created_ns, "iso"),
         "series": [s.type.name.lower() for s in tag.series],

@@ -9,6 +9,7 @@ import dataclasses
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,7 @@ class Catalog(KnownTags):
             if both:
                 message = f"cannot change tags: got {both[0]!r} changed and declared, want one"
                 raise RequestInvalid(message, got=both[0], where="tag")
-            if fresh and len(self) + len(fresh) > self._tags_max:
-                message = f"cannot declare {len(fresh)} tags: got {len(self)} already"
-                raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
+            self.check_room(len(fresh))
             known = [
                 TagChange(tag, {f: getattr(d, f) for f in EDITABLE} | {"stepped": d.steps})
                 for d in drafts
@@ -202,6 +201,21 @@ class Catalog(KnownTags):
                 [self._by_id[one.tag.id] for one in changes],
                 [self._by_name[draft.name] for draft in drafts],
             )
+
+    def check_room(self, fresh: int) -> None:
+        """Refuse more new tags than the catalog takes.
+
+        Raises
+        ------
+        Conflict
+        """
+        if fresh and len(self) + fresh > self._tags_max:
+            message = f"cannot declare {fresh} tags: got {len(self)} already"
+            raise Conflict(f"{message}, want at most {self._tags_max}, at ingest.tags_max")
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep others from changing tags, for a change that looks before it writes."""
+        return self._lock
 
     def _conflict(self, draft: TagDraft, gone: set[str], *, take_names: bool) -> str:
         """Why this draft cannot stand beside what exists; empty when it can."""

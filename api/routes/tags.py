@@ -5,19 +5,32 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from api.body import read_body
-from api.parameters import OneTagParameters, TagListParameters, no_parameters
+from api.errors import ApiError
+from api.parameters import OneTagParameters, TagCsvParameters, TagListParameters, no_parameters
 from api.payload import parse_document, refuse
 from api.security import Administrator, Reader, historian_of, now_ns_of
 from api.serialize import json_response
-from api.tags_json import FIELDS, change_of, changes_of, draft_of, names_json, tag_json, type_of
+from api.tags_json import (
+    FIELDS,
+    change_of,
+    changes_of,
+    draft_of,
+    names_json,
+    report_json,
+    tag_json,
+    type_of,
+)
 from api.times import parse_time, time_json
+from historian.catalog_csv import tags_csv
+from historian.catalog_csv_import import import_tags
 from historian.catalog_sources import source_facts
 from historian.catalog_thinning import bounds
 from query.errors import UnknownTag
 
+CSV_TYPE = "text/csv"
 router = APIRouter(tags=["tags"])
 
 
@@ -25,8 +38,12 @@ router = APIRouter(tags=["tags"])
 def tags(
     request: Request, parameters: Annotated[TagListParameters, Query()], _: Reader
 ) -> Response:
-    """Answer a page of tags in order of name; ``next`` is null on the last page."""
+    """Answer a page of tags in order of name; ``next`` is null on the last page. As CSV: all."""
     catalog = historian_of(request).catalog
+    if CSV_TYPE in request.headers.get("accept", "").lower():
+        asked = parameters.limit if "limit" in request.query_params else len(catalog)
+        listed = catalog.tags(parameters.search, asked, parameters.after)
+        return StreamingResponse(tags_csv(listed), media_type=f"{CSV_TYPE}; charset=utf-8")
     found = catalog.tags(parameters.search, parameters.limit + 1, parameters.after)
     page = found[: parameters.limit]
     more = len(found) > len(page)
@@ -54,6 +71,34 @@ def tag(
         "told_by_source": source_facts(catalog, found).told(),
     }
     return json_response(tag_json(found) | told)
+
+
+@router.post("/v1/tags/csv")
+async def import_csv(
+    request: Request, parameters: Annotated[TagCsvParameters, Query()], caller: Administrator
+) -> Response:
+    """Bring tags in line with a CSV, or say what that would change."""
+    sent = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if sent != CSV_TYPE:
+        raise ApiError(
+            415, "wrong_content_type", "cannot import tags",
+            got=sent[:64] or None, want=CSV_TYPE, where="header Content-Type",
+        )  # fmt: skip
+    catalog = historian_of(request).catalog
+    budget = request.app.state.body_budget
+    with budget.hold() as held:
+        body = await read_body(request, held, budget.body_bytes_max)
+        report = await asyncio.to_thread(
+            import_tags,
+            catalog,
+            body,
+            caller.principal,
+            dry_run=parameters.dry_run,
+            proceed=parameters.proceed,
+            take_names=parameters.take_names,
+        )
+    told = await asyncio.to_thread(report_json, report, dry_run=parameters.dry_run)
+    return json_response(told)
 
 
 @router.patch("/v1/tags", dependencies=[Depends(no_parameters)])
