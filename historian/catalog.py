@@ -17,7 +17,6 @@ from historian.catalog_changes import TagChange, changed, check_names, refuse_tw
 from historian.catalog_database import Database
 from historian.catalog_known import KnownTags
 from historian.catalog_records import (
-    EDITABLE,
     SeriesRecord,
     TagDraft,
     TagRecord,
@@ -92,7 +91,9 @@ class Catalog(KnownTags):
     # Declaring
 
     def declare_tag(self, draft: TagDraft, principal: str) -> TagRecord:
-        """Make a tag, or bring the texts and properties of an existing one in line with the draft.
+        """Make a tag, or bring the texts of an existing one in line with the draft.
+
+        Properties that the draft does not have stay as they are.
 
         Raises
         ------
@@ -174,6 +175,7 @@ class Catalog(KnownTags):
         """
         drafts = list(drafts)
         with self._lock:
+            changes = [TagChange(self._by_id[one.tag.id], one.fields) for one in changes]
             pairs = changed(changes)
             gone = {before.name for before, after in pairs if before.name != after.name}
             for draft in drafts:
@@ -192,7 +194,7 @@ class Catalog(KnownTags):
                 raise RequestInvalid(message, got=both[0], where="tag")
             self.check_room(len(fresh))
             known = [
-                TagChange(tag, {f: getattr(d, f) for f in EDITABLE} | {"stepped": d.steps})
+                TagChange(tag, d.declares())
                 for d in drafts
                 if (tag := held.get(d.name)) is not None
             ]
@@ -375,8 +377,9 @@ class Catalog(KnownTags):
 
     def attach_series(self, tag: TagRecord, series: SeriesRecord, principal: str) -> None:
         """Enter a series that exists in the engine as the newest of a tag."""
-        grown = dataclasses.replace(tag, series=(*tag.series, series))
         with self._lock:
+            tag = self._by_id[tag.id]
+            grown = dataclasses.replace(tag, series=(*tag.series, series))
             with self.database.transaction():
                 insert_series(self.database, tag.id, len(tag.series), series)
                 self.database.record(principal, "add series", tag.name, tag.facts(), grown.facts())

@@ -17,15 +17,14 @@ _QUERY_TAGS_MAX = 65_536
 _INT64_MAX = 2**63 - 1
 NUMERIC = {ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64}
 NUMBER_PROPERTIES = ("counter_modulus", "limit_low", "limit_high")
+PROPERTIES = ("hold_max_ns", "stale_after_ns", *NUMBER_PROPERTIES)
 EDITABLE = (
     "description",
     "eng_unit",
     "stepped",
     "asset",
     "state_set",
-    "hold_max_ns",
-    "stale_after_ns",
-    *NUMBER_PROPERTIES,
+    *PROPERTIES,
 )
 CHANGEABLE = ("name", *EDITABLE)
 
@@ -184,6 +183,11 @@ class TagDraft:
             raise RequestInvalid(message + "want a number, bool or symbol", got=self.type.name)
         check_texts(self)
         check_properties(self, {self.type})
+
+    def declares(self) -> dict[str, Any]:
+        """Give what it says of a tag that exists; properties that it does not have stay."""
+        said = {field: getattr(self, field) for field in EDITABLE} | {"stepped": self.steps}
+        return {k: v for k, v in said.items() if k not in PROPERTIES or v is not None}
 
     @property
     def steps(self) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from historian.catalog_database import Database
-from historian.catalog_records import EDITABLE, SeriesRecord, TagDraft, TagRecord
+from historian.catalog_records import EDITABLE, PROPERTIES, SeriesRecord, TagDraft, TagRecord
 from storage_engine.sample import ValueType
 
 _TEXTS = (
     "uuid, name, description, eng_unit, stepped, source, address, asset, state_set, origin,"
     " created_ns"
 )
-PROPERTIES = ("hold_max_ns", "stale_after_ns", "counter_modulus", "limit_low", "limit_high")
 _EDITED = ("name", *(field for field in EDITABLE if field not in PROPERTIES))
 
 

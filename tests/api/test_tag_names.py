@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 
+from historian.testing import ServerProcess
+
 
 def series(tag, *values, start=1_000):
     """Body of a write: one sample a second from a time in seconds."""
@@ -191,6 +193,26 @@ def test_a_change_of_type_is_joined_by_reads(accepting):
         assert (await raw(client, "a"))[1] == [1.5, 2.5, 3, 4, 4.5]
 
     accepting.run(work)
+
+
+def test_samples_by_old_and_new_names_outlive_a_kill(tmp_path):
+    """The log is read again with the names as they were written, into the one series."""
+    server = ServerProcess(tmp_path)
+    start = 1_700_000_000
+    with server:
+        with server.client() as client:
+            client.post("/v1/tags", json={"name": "a"})
+            client.post("/v1/samples", json=series("a", 1.0, start=start))
+            client.patch("/v1/tags/a", json={"name": "b"})
+            client.post("/v1/samples", json=series("b", 2.0, start=start + 1))
+            client.post("/v1/samples", json=series("a", 3.0, start=start + 2))
+        server.kill()
+        server.start()
+        with server.client() as client:
+            for name in ("a", "b"):
+                parameters = {"tag": name, "start": str(start * 10**9)}
+                told = client.get("/v1/raw", params=parameters).json()
+                assert (told["tag"], told["value"]) == ("b", [1.0, 2.0, 3.0])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ PROPERTIES = {
 
 
 def test_properties_come_back_as_they_were_declared(house):
-    """And what is left out of a further declaration has its default again."""
+    """And stay when a further declaration leaves them out: a writer that knows none wipes none."""
 
     async def work(client, historian):
         made = await client.post("/v1/tags", json={"name": "a/b", **PROPERTIES})
@@ -22,9 +22,13 @@ def test_properties_come_back_as_they_were_declared(house):
         for answer in (made.json(), told, listed):
             assert PROPERTIES == {key: answer[key] for key in PROPERTIES}
         assert historian.catalog.resolve("a/b").hold_max_ns == 900 * 10**9
-        again = await client.post("/v1/tags", json={"name": "a/b", "hold_max": "0"})
+        again = await client.post("/v1/tags", json={"name": "a/b", "hold_max": "1m"})
         assert again.status_code == 200
-        assert dict.fromkeys(PROPERTIES) == {key: again.json()[key] for key in PROPERTIES}
+        wanted = {**PROPERTIES, "hold_max": "1m"}
+        assert wanted == {key: again.json()[key] for key in PROPERTIES}
+        gone = await client.patch("/v1/tags/a/b", json={"stale_after": None, "hold_max": "0"})
+        wanted |= {"stale_after": None, "hold_max": None}
+        assert wanted == {key: gone.json()[key] for key in PROPERTIES}
 
     house.run(work)
 

@@ -9,7 +9,7 @@ import pytest
 from historian.catalog import Catalog
 from historian.catalog_changes import TagChange
 from historian.catalog_plant import apply_config
-from historian.catalog_records import TagDraft
+from historian.catalog_records import SeriesRecord, TagDraft
 from historian.catalog_rules import TagRules
 from historian.config import parse_config
 from historian.config_plant import TagRuleConfig
@@ -135,3 +135,20 @@ def test_a_thousand_names_move_by_one_in_one_transaction(tmp_path: Path) -> None
         assert [tag.uuid for tag in made] == [
             tag.uuid for one in after if (tag := catalog.find(one.name)) is not None
         ]
+
+
+def test_a_change_that_was_asked_for_on_an_older_state_undoes_nothing(tmp_path: Path) -> None:
+    """Two people edit one tag at once: each changes what it names, and no name comes back."""
+    plant = Plant(tmp_path)
+    seen = plant.catalog.declare_tag(TagDraft("a", F), "ann")
+    plant.rename("a", "b", 200)
+    plant.catalog.edit_tag("b", {"eng_unit": "bar"}, "ann")
+
+    (after,), _ = plant.catalog.change([TagChange(seen, {"asset": "hall"})], [], "bob")
+    assert ("b", "bar", "hall") == (after.name, after.eng_unit, after.asset)
+    late = SeriesRecord(77, b"s" * 16, N)
+    plant.catalog.attach_series(seen, late, "importer")
+
+    for catalog in (plant.catalog, plant.open()):
+        assert ["b"] == [tag.name for tag in catalog.every()]
+        assert N is catalog.resolve("a").type
