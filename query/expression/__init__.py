@@ -1,0 +1,1 @@
+"""A filter: its text over tags, the tree it says, and when it is true."""
