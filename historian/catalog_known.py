@@ -88,6 +88,10 @@ class KnownTags:
         tag = self._by_name.get(name)
         return tag if tag is not None and self.names.since_ns(tag) <= time_ns else None
 
+    def meant_by(self, tag: TagRecord) -> list[str]:
+        """Give the former names that still mean a tag, newest first."""
+        return [name for name in reversed(self.names.former(tag)) if self.find(name) is tag]
+
     def find_uuid(self, text: str) -> TagRecord | None:
         """Return the tag of this uuid, 32 hexadecimal digits with or without hyphens, or None."""
         try:

@@ -111,7 +111,7 @@ class Retention:
         streams = engine.streams()
         moves: dict[int, str] = {}
         for tag in self._catalog.every():
-            name = wanted.class_of_tag(tag.name, tag.asset)
+            name = wanted.class_of_tag(tag.name, tag.asset, self._catalog.meant_by(tag))
             for series in tag.series:
                 moves[series.stream_id] = name
                 if series.stream_id in streams:
@@ -153,7 +153,8 @@ class Retention:
         wanted = Assignments(self.stored.assignments())
         found = {c.name: {"tags": 0, "events": 0} for c in self.stored.classes()}
         for tag in self._catalog.every():
-            found[wanted.class_of_tag(tag.name, tag.asset)]["tags"] += 1
+            former = self._catalog.meant_by(tag)
+            found[wanted.class_of_tag(tag.name, tag.asset, former)]["tags"] += 1
         for kind in EVENT_KINDS:
             found[wanted.class_of_event(kind)]["events"] += 1
         return found

@@ -90,22 +90,26 @@ class Assignments:
             for a in sorted(groups, key=lambda a: (-_weight(a), a.kind, a.pattern))
         ]
 
-    def class_of_tag(self, name: str, asset: str) -> str:
+    def class_of_tag(self, name: str, asset: str, former: Sequence[str] = ()) -> str:
         """Class of a tag: by its name, else by the group that says most, else the default.
+
+        What was assigned to the tag itself stays when it is renamed.
 
         Parameters
         ----------
         name : str
         asset : str
             Path of its asset, may be empty.
+        former : sequence of str
+            Former names that still mean it, newest first.
 
         Returns
         -------
         str
         """
-        found = self._tags.get(name)
-        if found is not None:
-            return found
+        for one in (name, *former):
+            if one in self._tags:
+                return self._tags[one]
         for group, pattern in self._groups:
             if group.kind == "asset":
                 if asset == group.pattern or asset.startswith(group.pattern + "/"):

@@ -86,3 +86,32 @@ def test_a_window_by_hand_is_kept(tmp_path):
         assert [40, 40, 30] == counts
 
     plant.run(work)
+
+
+def test_a_renamed_tag_keeps_its_hold_and_the_class_it_was_given(tmp_path):
+    """What must not go does not go because somebody called it differently since."""
+    plant = Plant(tmp_path)
+
+    async def work(historian):
+        await plant.write(historian)
+        put(historian, "short", 3)
+        put(historian, "long", 8)
+        stored, catalog = historian.retention.stored, historian.catalog
+        stored.assign("pattern", "*", "short", "ann")
+        stored.assign("tag", "hall/temp", "long", "ann")
+        start = NOW - 8 * DAY_NS
+        historian.retention.holds.hold_window(
+            ["st10/*"], start, start + DAY_NS, until_ns=None, reason="trial", principal="ann"
+        )
+        for old, new in (("st10/force", "press/force"), ("hall/temp", "yard/temp")):
+            catalog.edit_tag(old, {"name": new}, "bob")
+        assert {"long": 1, "short": 2} == {
+            name: members["tags"]
+            for name, members in historian.retention.members().items()
+            if members["tags"]
+        }
+        await asyncio.to_thread(historian.retention.run, force=True)
+        counts = [count(historian, t) for t in ("press/force", "st20/torque", "yard/temp")]
+        assert [40, 30, 80] == counts
+
+    plant.run(work)
