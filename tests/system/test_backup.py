@@ -216,7 +216,7 @@ def test_a_restore_to_a_moment(story, tmp_path):
 
 
 def test_a_tag_is_restored_in_place(story, tmp_path):
-    """What was overwritten and deleted comes back as revisions, with a trail."""
+    """What was overwritten and deleted comes back as revisions, also of a tag renamed since."""
     home, _, _, _, before = story
     _, server = restored_server(home, "three", tmp_path)
     with server, server.client() as http:
@@ -226,6 +226,7 @@ def test_a_tag_is_restored_in_place(story, tmp_path):
         gone = {"verb": "delete", "tag": "t1", "start": before[1][30][0], "end": before[1][40][0]}
         assert http.post("/v1/changes", json={**gone, "reason": "a mistake"}).is_success
         assert before[1] != rows_of(http, "t1")
+        assert http.patch("/v1/tags/t1", json={"name": "renamed since"}).is_success
 
         told = json.loads(
             command(
