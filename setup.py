@@ -48,7 +48,7 @@ def extensions() -> list[Extension]:
             ".".join(p.with_suffix("").parts),
             [str(p)],
             depends=native_sources(p),
-            include_dirs=["storage_engine/kernels", "connectors/kernels"],
+            include_dirs=["storage_engine/kernels", "connectors/kernels", "query/kernels"],
             extra_compile_args=FLAGS,
             extra_link_args=["-pthread"],
             define_macros=[("CYTHON_TRACE", "0")] if DEBUG else [("NDEBUG", "1")],

@@ -1,6 +1,6 @@
 """Settings of questions: what one may take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from query.request import QueryLimits
 
@@ -21,7 +21,9 @@ class QueryConfig:
     tags_max : int
         Tags of one request.
     scan_rows_max : int
-        Samples that one question may read.
+        Samples that one question may read of a tag.
+    values_max : int
+        Values of one answer about several tags: windows or times by tags.
     chunk_rows : int
         Samples of one question in memory at a time; 28 bytes each plus working copies.
     """
@@ -31,12 +33,13 @@ class QueryConfig:
     intervals_max: int = 200_000
     tags_max: int = 20_000
     scan_rows_max: int = 200_000_000
+    values_max: int = 5_000_000
     chunk_rows: int = 131_072
 
     def __post_init__(self) -> None:
-        for name in ("rows_max", "intervals_max", "tags_max", "scan_rows_max", "chunk_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"got {name} {getattr(self, name)}, want >= 1")
+        for field in fields(self):
+            if field.name != "seconds_max" and getattr(self, field.name) < 1:
+                raise ValueError(f"got {field.name} {getattr(self, field.name)}, want >= 1")
         if not self.seconds_max > 0:
             raise ValueError(f"got seconds_max {self.seconds_max}, want more than 0")
 
@@ -48,4 +51,5 @@ class QueryConfig:
             tags_max=self.tags_max,
             chunk_rows=self.chunk_rows,
             scan_rows_max=self.scan_rows_max,
+            values_max=self.values_max,
         )

@@ -8,8 +8,9 @@ from historian.errors import NotFound, NotReady
 from historian.events import EVENT_KINDS
 from historian.ingest_streams import Streams
 from historian.runtime_folds import fold_windows
-from query.ports import FoldedWindows, LatestColumns
+from query.ports import FoldedWindows, LatestColumns, PlainRows
 from storage_engine.engine import Engine
+from storage_engine.errors import LimitExceeded
 from storage_engine.sample import (
     DTYPES,
     EVENT_ID_DTYPE,
@@ -91,6 +92,27 @@ class StoreReader:
     ) -> FoldedWindows | None:
         """See ``query.ports.SampleReader.fold``."""
         return fold_windows(self._now()[0], series_id, edges_ns, wanted, known_at_lsn=known_at_lsn)
+
+    def read_arrays(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        rows_max: int,
+        *,
+        known_at_lsn: int | None = None,
+    ) -> PlainRows | None:
+        """See ``query.ports.SampleReader.read_arrays``."""
+        engine = self._now()[0]
+        if engine.keeps_all((series_id,)):
+            return None
+        try:
+            found = engine.read_arrays(
+                series_id, start_ns, end_ns, known_at_lsn=known_at_lsn, rows_max=rows_max
+            )
+        except LimitExceeded:
+            return None
+        return PlainRows(found.timestamp_ns, found.value, found.quality, found.valid, found.damage)
 
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None

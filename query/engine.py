@@ -10,6 +10,10 @@ from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
+from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
+from query.joins.overlaps import Intervals as Spans
+from query.joins.overlaps import Overlaps, overlaps
+from query.joins.request import JoinTimesRequest, JoinWindowsRequest
 from query.moments import values_at
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, Tag, TagResolver
@@ -188,6 +192,21 @@ class Query:
             simple = request.bounds == "simple"
             columns.append(values_at(samples, times, rules, self._limits, simple=simple))
         return MomentsResult(times, tuple(columns))
+
+    def join_windows(self, request: JoinWindowsRequest) -> JoinWindowsResult:
+        """What tags did during windows; raises as ``query.joins.join.Joins.windows``."""
+        return self._joins().windows(request, self._clock_now() if request.hold_last else None)
+
+    def join_times(self, request: JoinTimesRequest) -> JoinTimesResult:
+        """Samples of tags that belong to times; raises as ``query.joins.join.Joins.times``."""
+        return self._joins().times(request)
+
+    def join_overlaps(self, left: Spans, right: Spans, *, least_ns: int = 1) -> Overlaps:
+        """Pairs of two sets of intervals that share time; see ``query.joins.overlaps``."""
+        return overlaps(left, right, self._limits, least_ns=least_ns)
+
+    def _joins(self) -> Joins:
+        return Joins(self._resolver.resolve, self._samples, self._limits)
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.

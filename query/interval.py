@@ -92,8 +92,10 @@ def aggregate_windows(
 
 def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -> Rules:
     """Rules of a request for values at times."""
-    extent = _extent(samples)
-    return _rules(samples, request, TIME_MIN_NS if extent is None else extent[1], now_ns)
+    newest = samples.previous(TIME_MAX_NS)
+    told = summary_extent(samples)
+    last_ns = int(newest.timestamp_ns[0]) if len(newest) else TIME_MIN_NS
+    return _rules(samples, request, last_ns if told is None else max(last_ns, told[1]), now_ns)
 
 
 def _rules(

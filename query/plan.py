@@ -181,8 +181,13 @@ def plan_windows(
     LimitExceeded
         For more than ``limits.intervals_max`` windows.
     """
-    what = "aggregate windows"
     facts = wanted_facts(names, tag)
+    check_windows("aggregate windows", start, end, limits)
+    return AggregatePlan(start, end, facts)
+
+
+def check_windows(what: str, start: Int64Array, end: Int64Array, limits: QueryLimits) -> None:
+    """Refuse windows given one by one that are none, or too many; raises as ``plan_windows``."""
     if start.shape != end.shape or start.ndim != 1:
         raise BadRequest(
             what,
@@ -208,7 +213,6 @@ def plan_windows(
         )
     if len(start):
         check_times(what, int(start.min()), int(end.max()))
-    return AggregatePlan(start, end, facts)
 
 
 def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[str, ...]:

@@ -117,6 +117,20 @@ class FoldedWindows:
     damage: tuple[Damage, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PlainRows:
+    """Samples ascending in time, one per time, as bare columns.
+
+    ``quality`` is None where every code is 0, ``valid`` where every row has a value.
+    """
+
+    timestamp_ns: Int64Array
+    value: AnyArray
+    quality: UInt32Array | None
+    valid: BoolArray | None
+    damage: tuple[Damage, ...] = ()
+
+
 FOLDS = ("sum", "moments", "area", "ties", "transitions", "zero")
 
 
@@ -184,6 +198,21 @@ class SampleReader(Protocol):
         """
         ...
 
+    def read_arrays(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        rows_max: int,
+        *,
+        known_at_lsn: int | None = None,
+    ) -> PlainRows | None:
+        """Samples with start <= time < end, decoded at once.
+
+        None where the window may hold more than ``rows_max``, or a read must choose revisions.
+        """
+        ...
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:
@@ -228,6 +257,7 @@ __all__ = [
     "FoldedWindows",
     "Holes",
     "LatestColumns",
+    "PlainRows",
     "SampleReader",
     "Tag",
     "TagResolver",

@@ -24,7 +24,9 @@ class QueryLimits:
     chunk_rows : int
         Rows held in memory at a time while scanning; 28 bytes each plus working copies.
     scan_rows_max : int
-        Samples one question may read, so that no question runs for hours.
+        Samples one question may read of a tag, so that no question runs for hours.
+    values_max : int
+        Values of one answer about several tags: windows or times by tags.
     """
 
     rows_max: int = 1_000_000
@@ -33,6 +35,7 @@ class QueryLimits:
     tags_max: int = 20_000
     chunk_rows: int = 131_072
     scan_rows_max: int = 200_000_000
+    values_max: int = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)

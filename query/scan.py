@@ -60,7 +60,7 @@ def scan(
     kinds = {name: KINDS[name] for name in (*ALWAYS, *wanted)}
     usable_around = any(kind.usable_around for kind in kinds.values())
     parts: list[Part] = []
-    for low, high, piece in _pieces(samples, _spans(samples, start, latest_end), limits):
+    for low, high, piece in _pieces(samples, spans(samples, start, latest_end), limits):
         candidates = np.arange(
             np.searchsorted(latest_end, low, side="right"), np.searchsorted(start, high)
         )
@@ -192,16 +192,19 @@ def _with_neighbours(
     )
 
 
-def _spans(
-    samples: TagSamples, start: Int64Array, latest_end: Int64Array
+def spans(
+    samples: TagSamples, start: Int64Array, latest_end: Int64Array, *, gap_ns: int = 0
 ) -> Iterator[tuple[int, int]]:
-    """Disjoint spans that hold all windows; a gap shorter than the longest window is read too."""
+    """Disjoint spans that hold all windows; a gap shorter than the longest window is read too.
+
+    ``start`` ascends, ``latest_end`` is the latest end so far; up to ``gap_ns`` a gap is read, too.
+    """
     if len(start) == 0:
         return
     if samples.in_memory:
         yield int(start[0]), int(latest_end[-1])
         return
-    gap = int(np.max(latest_end - start))
+    gap = max(int(np.max(latest_end - start)), gap_ns)
     breaks = np.flatnonzero(start[1:] - latest_end[:-1] > gap) + 1
     for first, behind in zip([0, *breaks], [*breaks, len(start)], strict=True):
         yield int(start[first]), int(latest_end[behind - 1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from query.errors import UnknownTag
-from query.ports import FoldedWindows, Holes, LatestColumns, Tag
+from query.ports import FoldedWindows, Holes, LatestColumns, PlainRows, Tag
 from storage_engine.sample import (
     DTYPES,
     GOOD,
@@ -133,6 +133,21 @@ class MemoryReader:
     ) -> FoldedWindows | None:
         """As ``SampleReader.fold``: only reads can tell."""
         return None
+
+    def read_arrays(
+        self,
+        series_id: int,
+        start_ns: int,
+        end_ns: int,
+        rows_max: int,
+        *,
+        known_at_lsn: int | None = None,
+    ) -> PlainRows | None:
+        """As ``SampleReader.read_arrays``."""
+        rows = self.read(series_id, start_ns, end_ns, known_at_lsn=known_at_lsn)
+        if len(rows) > rows_max:
+            return None
+        return PlainRows(rows.timestamp_ns, rows.value.value, rows.quality, rows.value.valid)
 
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None

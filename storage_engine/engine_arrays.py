@@ -8,7 +8,7 @@ from storage_engine.block_fold import Windows
 from storage_engine.blocks import Stop
 from storage_engine.columns import STRINGS
 from storage_engine.engine_reads import ReadSide
-from storage_engine.errors import InvalidArgument
+from storage_engine.errors import InvalidArgument, LimitExceeded
 from storage_engine.fold_reads import Edges, Folded, Folding, edges_of
 from storage_engine.fold_state import DURATIONS, SUMS
 from storage_engine.frame import SlotKind
@@ -32,6 +32,7 @@ class ArraySide(ReadSide):
         *,
         known_at_lsn: int | None = None,
         stop: Stop | None = None,
+        rows_max: int | None = None,
     ) -> SampleArrays:
         """Samples with start <= time < end, as :meth:`read` gives them, decoded into arrays.
 
@@ -47,6 +48,8 @@ class ArraySide(ReadSide):
             As if nothing behind this lsn had been written.
         stop : Stop, optional
             Ends the read when another thread sets it; it is looked at before every block.
+        rows_max : int, optional
+            Read nothing where the blocks that the window touches hold more rows.
 
         Returns
         -------
@@ -58,7 +61,7 @@ class ArraySide(ReadSide):
         InvalidArgument
             Unknown series.
         LimitExceeded
-            It was told to stop.
+            It was told to stop, or there are too many rows.
         EngineClosed
         """
         view = self._view(series_id, SlotKind.SERIES)
@@ -71,6 +74,8 @@ class ArraySide(ReadSide):
         if value_type not in STRINGS and start_ns < end_ns:
             infos = self._touched.of(view.segments, start_ns, end_ns)
             stretches = find_stretches(self._packed, infos, view, window)
+            if stretches is not None and rows_max is not None and stretches.rows > rows_max:
+                raise LimitExceeded(f"cannot read: got {stretches.rows} rows, want <= {rows_max}")
             if stretches is not None:
                 stop = Stop() if stop is None else stop
                 found = gather(value_type, window, stretches, read_rows, out=out, stop=stop)

@@ -47,6 +47,11 @@ class Stretches:
     end: int
     rough: tuple[Interval, ...] = ()
 
+    @property
+    def rows(self) -> int:
+        """Rows of the runs that may touch the window."""
+        return int(self.runs["rows"][self.begin : self.end].sum(dtype=np.int64))
+
     def clean(self, start_ns: int, end_ns: int) -> list[Interval]:
         """Parts of the window between the rough ones."""
         edges = [start_ns, *(edge for part in self.rough for edge in part), end_ns]

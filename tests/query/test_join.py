@@ -1,15 +1,13 @@
-"""join.py: what held at a moment, what a window averaged; many at once."""
+"""joins/aggregates.py: the aggregates of the standard over many windows at once."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import join
 from query.aggregates.registry import AGGREGATES
 from query.engine import Query
 from query.errors import BadRequest, LimitExceeded
-from query.join import as_of, window_aggregates
+from query.joins.aggregates import window_aggregates
 from query.ports import Tag
 from query.request import AggregateRequest, QueryLimits
 from query.testing import MemoryReader, MemoryResolver
@@ -93,42 +91,3 @@ def test_wrong_windows_are_refused_by_name(starts, ends, names, error, where):
         )
 
     assert where == refused.value.where
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    rows=ROWS,
-    times=st.lists(st.integers(-20, 320), max_size=20),
-    max_age=st.sampled_from([None, 0, 7, 50]),
-    lookups_max=st.sampled_from([0, 1024]),
-)
-def test_as_of_is_the_newest_sample_at_or_before(rows, times, max_age, lookups_max):
-    """Few moments are looked up, many are met in one pass; the answer is the same."""
-    reader, tag = _reader(rows), _tag()
-    before, join._LOOKUPS_MAX = join._LOOKUPS_MAX, lookups_max
-    try:
-        result = as_of(reader, tag, times, max_age_ns=max_age, limits=QueryLimits(chunk_rows=3))
-    finally:
-        join._LOOKUPS_MAX = before
-
-    newest = {t: (v, q) for t, v, q in rows}
-    columns = result.columns
-    assert len(times) == len(columns)
-    for i, moment in enumerate(times):
-        held = max((t for t in newest if t <= moment), default=None)
-        expected = held is not None and (max_age is None or moment - held <= max_age)
-        assert expected == result.present[i]
-        if expected:
-            assert held == columns.timestamp_ns[i]
-            assert newest[held] == (columns.value.objects()[i], columns.quality[i])
-
-
-def test_as_of_reads_no_more_than_allowed():
-    """A join over years of samples says so instead of running on."""
-    reader = _reader([(i, 1.0) for i in range(50)])
-    limits = QueryLimits(scan_rows_max=10, chunk_rows=4)
-
-    with pytest.raises(LimitExceeded, match="more than 10 samples"):
-        as_of(reader, _tag(), np.arange(2_000), limits=limits)
-
-    assert as_of(reader, _tag(), np.arange(1_000), limits=limits).present.all()

@@ -11,7 +11,7 @@ import pytest
 from query.aggregates.registry import AGGREGATES
 from query.engine import Query
 from query.errors import BadRequest, LimitExceeded
-from query.join import window_aggregates
+from query.joins.aggregates import window_aggregates
 from query.ports import Tag
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.summarised import TOLD

@@ -1,0 +1,246 @@
+"""Joins: what tags did while units were made. Questions come in a body, as columns."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from api.documents import asked
+from api.errors import ApiError
+from api.parameters import KnownParameters, Name, Parameters, no_parameters
+from api.security import Reader, historian_of, known_lsn_of, now_ns_of
+from api.serialize import (
+    Table,
+    TimeForm,
+    damage_facts,
+    json_response,
+    table_json,
+    table_response,
+    wants_arrow,
+)
+from api.times import parse_duration, parse_time
+from query.joins.request import Direction, JoinTag, JoinTimesRequest, JoinWindowsRequest
+from query.result import AsOfResult
+from storage_engine.sample import ColumnData, Int64Array, ValueType
+
+router = APIRouter(tags=["read"])
+_ROWS_MAX = 200_000
+TimeValue = Annotated[str, Field(min_length=1, max_length=64)] | int
+Times = Annotated[list[TimeValue], Field(max_length=_ROWS_MAX)]
+
+
+class TagOfJoin(Parameters):
+    """A tag, how far its samples are behind, and its band."""
+
+    tag: Name
+    shift: Annotated[str, Field(max_length=64)] = "0s"
+    low: float | None = None
+    high: float | None = None
+
+    def join_tag(self) -> JoinTag:
+        """As query takes it."""
+        sign, text = (-1, self.shift[1:]) if self.shift.startswith("-") else (1, self.shift)
+        shift_ns = 0 if text in {"0", "0s"} else sign * parse_duration(text, "shift")
+        low = float("-inf") if self.low is None else self.low
+        high = float("inf") if self.high is None else self.high
+        return JoinTag(self.tag, shift_ns, low, high)
+
+
+class JoinParameters(KnownParameters):
+    """What all joins with tags take."""
+
+    tags: Annotated[list[TagOfJoin], Field(min_length=1, max_length=1_000)]
+    uncertain: Literal["bad", "good"] = "bad"
+    time: TimeForm = "ns"
+
+
+class WindowJoin(JoinParameters):
+    """Windows and tags."""
+
+    start: Times
+    end: Times
+    stepped: bool | None = None
+    hold_last: bool = False
+    gaps: bool = True
+
+
+class TimeJoin(JoinParameters):
+    """Times and tags."""
+
+    at: Times
+    direction: Direction = "backward"
+    strict: bool = False
+    max_age: Annotated[str, Field(max_length=64)] | None = None
+    usable: bool = False
+
+
+class OverlapSide(Parameters):
+    """Intervals."""
+
+    start: Times
+    end: Times
+
+
+class OverlapJoin(Parameters):
+    """Two sets of intervals."""
+
+    left: OverlapSide
+    right: OverlapSide
+    least: Annotated[str, Field(max_length=64)] | None = None
+    time: TimeForm = "ns"
+
+
+@router.post("/v1/joins/windows", dependencies=[Depends(no_parameters)])
+async def join_windows(request: Request, _: Reader) -> Response:
+    """Answer, per tag and window, what was counted, held and measured in it."""
+    parameters = await asked(request, WindowJoin)
+    return await asyncio.to_thread(_windows, request, parameters)
+
+
+@router.post("/v1/joins/as-of", dependencies=[Depends(no_parameters)])
+async def join_as_of(request: Request, _: Reader) -> Response:
+    """Answer, per tag and time, the sample that belongs to it."""
+    parameters = await asked(request, TimeJoin)
+    return await asyncio.to_thread(_as_of, request, parameters)
+
+
+@router.post("/v1/joins/overlaps", dependencies=[Depends(no_parameters)])
+async def join_overlaps(request: Request, _: Reader) -> Response:
+    """Answer the pairs of two sets of intervals that share time."""
+    parameters = await asked(request, OverlapJoin)
+    return await asyncio.to_thread(_overlaps, request, parameters)
+
+
+def _windows(request: Request, parameters: WindowJoin) -> Response:
+    start, end = (_times(request, parameters, name) for name in ("start", "end"))
+    found = historian_of(request).query.join_windows(
+        JoinWindowsRequest(
+            tuple(tag.join_tag() for tag in parameters.tags),
+            start,
+            end,
+            treat_uncertain_as_bad=parameters.uncertain == "bad",
+            stepped=parameters.stepped,
+            hold_last=parameters.hold_last,
+            known_at_lsn=known_lsn_of(request, parameters),
+            gaps=parameters.gaps,
+        )
+    )
+    tables = []
+    for tag, one in zip(found.tags, found.columns, strict=True):
+        inside, known = one.count > 0, one.covered_ns > 0
+        facts = {"tag": tag.name, "eng_unit": tag.eng_unit}
+        columns: dict[str, Any] = {"rows": one.rows, "count": one.count}
+        for name in ("first", "last", "minimum", "maximum"):
+            columns[name] = _number(getattr(one, name), inside)
+        columns["held"] = _number(one.held, one.has_held)
+        for name in ("mean", "deviation", "integral"):
+            columns[name] = _number(getattr(one, name), known)
+        columns |= {"covered_ns": one.covered_ns, "in_band_ns": one.in_band_ns}
+        tables.append(Table(facts, {"start": start, "end": end}, columns))
+    return _answer(request, parameters, tables, damage_facts(found.damage, parameters.time))
+
+
+def _as_of(request: Request, parameters: TimeJoin) -> Response:
+    times = _times(request, parameters, "at")
+    age = parameters.max_age
+    found = historian_of(request).query.join_times(
+        JoinTimesRequest(
+            tuple(tag.join_tag() for tag in parameters.tags),
+            times,
+            parameters.direction,
+            parameters.strict,
+            None if age is None else parse_duration(age, "max_age"),
+            parameters.usable,
+            parameters.uncertain == "bad",
+            known_lsn_of(request, parameters),
+        )
+    )
+    tables = [
+        Table({"tag": tag.name, "eng_unit": tag.eng_unit}, {"at": times}, _samples(one))
+        for tag, one in zip(found.tags, found.columns, strict=True)
+    ]
+    return _answer(request, parameters, tables, damage_facts(found.damage, parameters.time))
+
+
+def _samples(found: AsOfResult) -> dict[str, Any]:
+    columns = found.columns
+    valid = columns.value.valid
+    held = found.present if valid is None else found.present & valid
+    return {
+        "present": found.present,
+        "sample_ns": ColumnData(ValueType.INT64, columns.timestamp_ns, found.present),
+        "quality": ColumnData(ValueType.INT64, columns.quality.astype(np.int64), found.present),
+        "value": ColumnData(columns.value.type, columns.value.value, held),
+    }
+
+
+def _overlaps(request: Request, parameters: OverlapJoin) -> Response:
+    sides = [
+        tuple(_times(request, side, name) for name in ("start", "end"))
+        for side in (parameters.left, parameters.right)
+    ]
+    least_ns = 1 if parameters.least is None else parse_duration(parameters.least, "least")
+    (left, right) = sides
+    found = historian_of(request).query.join_overlaps(
+        (left[0], left[1]), (right[0], right[1]), least_ns=least_ns
+    )
+    times = {"start": found.start_ns, "end": found.end_ns}
+    table = Table({}, times, {"left": found.left, "right": found.right})
+    return table_response(table, arrow=wants_arrow(request), form=parameters.time)
+
+
+def _number(value: Any, valid: Any) -> ColumnData:
+    return ColumnData(ValueType.FLOAT64, value, valid)
+
+
+def _answer(
+    request: Request, parameters: JoinParameters, tables: list[Table], facts: dict[str, Any]
+) -> Response:
+    """One table per tag; as Arrow one long table, the tags one behind the other."""
+    if not wants_arrow(request):
+        listed = [table_json(table, parameters.time) for table in tables]
+        return json_response({**facts, "tags": listed})
+    names = np.array([table.facts["tag"] for table in tables], np.object_)
+    rows = len(next(iter(tables[0].times.values())))
+    columns: dict[str, Any] = {"tag": ColumnData(ValueType.TEXT, np.repeat(names, rows))}
+    for name in tables[0].columns:
+        columns[name] = _stacked([table.columns[name] for table in tables])
+    times = {name: np.tile(column, len(tables)) for name, column in tables[0].times.items()}
+    return table_response(Table(facts, times, columns), arrow=True, form=parameters.time)
+
+
+def _stacked(parts: list[Any]) -> Any:
+    if not isinstance(parts[0], ColumnData):
+        return np.concatenate(parts)
+    if len({part.type for part in parts}) > 1:
+        raise ApiError(
+            400,
+            "invalid_request",
+            "cannot answer as Arrow",
+            got="tags of several types",
+            want="tags of one type, or JSON",
+            where="tags",
+        )
+    every = [np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in parts]
+    return ColumnData(
+        parts[0].type, np.concatenate([p.value for p in parts]), np.concatenate(every)
+    )
+
+
+def _times(request: Request, parameters: Any, name: str) -> Int64Array:
+    """Times of a column: nanoseconds as numbers or digits, or any text a parameter may be."""
+    values = getattr(parameters, name)
+    now_ns = now_ns_of(request)
+    if all(type(value) is int for value in values):
+        try:
+            return np.array(values, np.int64)
+        except OverflowError:
+            pass
+    found = [
+        value if type(value) is int and abs(value) < 2**63 else parse_time(str(value), now_ns, name)
+        for value in values
+    ]
+    return np.array(found, np.int64)

@@ -1,0 +1,1 @@
+"""Joins of times, windows and intervals with the samples of tags."""

@@ -1,0 +1,1 @@
+"""Algorithms in C, header only, and their declarations."""
