@@ -50,7 +50,9 @@ static inline int64_t lh_window_band(const lh_samples *s, double a, double b, in
 }
 
 /* The line from a to b, for so many nanoseconds. */
-static inline void lh_window_add(lh_window *w, const lh_samples *s, int64_t ns, double a, double b) {
+static inline void lh_window_add(
+    lh_window *w, const lh_samples *s, int64_t ns, double a, double b
+) {
     const double weight = (double)ns, middle = 0.5 * a + 0.5 * b, rise = b - a;
     if (w->covered_ns == 0) w->origin = middle;
     const double away = middle - w->origin;
