@@ -8,6 +8,10 @@ import numpy as np
 from query.columns import NUMERIC, join_columns
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
+from query.expression.condition import Condition
+from query.expression.parser import parse
+from query.expression.tree import tags_of
+from query.filtered import plan_spans, read_spans
 from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
@@ -25,6 +29,7 @@ from query.request import (
     PlotRequest,
     QueryLimits,
     RawRequest,
+    SpansRequest,
 )
 from query.result import (
     AggregateResult,
@@ -32,6 +37,7 @@ from query.result import (
     MomentsResult,
     PlotResult,
     RawResult,
+    SpansResult,
 )
 from query.series import TagSamples, as_signal
 from storage_engine.sample import BoolArray, Int64Array
@@ -207,6 +213,35 @@ class Query:
 
     def _joins(self) -> Joins:
         return Joins(self._resolver.resolve, self._samples, self._limits)
+
+    def spans(self, request: SpansRequest) -> SpansResult:
+        """When a filter over tags is true, false, and not known.
+
+        Raises
+        ------
+        UnknownTag
+            For the first name that is no tag.
+        BadRequest, LimitExceeded
+            See ``plan_spans``, ``query.expression.parser.parse`` and ``Condition``.
+        """
+        plan_spans(request)
+        return read_spans(self._condition(request.where, request), request)
+
+    def _condition(self, where: str, request: SpansRequest) -> Condition:
+        """Read a filter, with its tags by the rules of a request."""
+        tree = parse(where)
+        now_ns = self._clock_now() if request.hold_last else None
+        rules = MomentsRequest(
+            (),
+            treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+            resolution_ns=request.resolution_ns,
+            gaps=request.gaps,
+        )
+        sources = {}
+        for name in tags_of(tree):
+            samples = self._samples(self._resolver.resolve(name), request.known_at_lsn)
+            sources[name] = (samples, rules_of(samples, rules, now_ns))
+        return Condition(tree, sources, self._limits)
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.

@@ -162,6 +162,41 @@ class AggregateRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SpansRequest:
+    """When a filter over tags is true, false, and not known.
+
+    Attributes
+    ----------
+    where : str
+        The filter.
+    start_ns, end_ns : int
+        Window [start, end), start < end.
+    min_length_ns : int
+        True spans shorter than this count as false.
+    treat_uncertain_as_bad : bool
+        The value of an uncertain sample is not known.
+    hold_last : bool
+        The newest sample of each tag holds until now.
+    resolution_ns : int
+        Tick of the clock: the newest sample covers one tick.
+    gaps : bool
+        After a tag's longest hold, and where nobody collected it, its value is not known.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
+    """
+
+    where: str
+    start_ns: int
+    end_ns: int
+    min_length_ns: int = 0
+    treat_uncertain_as_bad: bool = True
+    hold_last: bool = False
+    resolution_ns: int = 1
+    gaps: bool = True
+    known_at_lsn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlotRequest:
     """Few real samples that draw the same line as all of them.
 

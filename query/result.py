@@ -142,6 +142,40 @@ class AggregateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class SpansResult:
+    """Spans that tile a window, ascending; no two neighbours are of one state.
+
+    Attributes
+    ----------
+    tags : tuple of Tag
+        Tags of the filter, in the order of the text.
+    start_ns, end_ns : int64, shape (n,)
+        Span [start, end).
+    state : int8, shape (n,)
+        1 true, -1 false, 0 not known.
+    true_ns, false_ns, unknown_ns : int
+        Time in each state, of the whole window.
+    samples_used : int
+        Samples of the window that were read.
+    damage : tuple of Damage
+        As for a raw read.
+    """
+
+    tags: tuple[Tag, ...]
+    start_ns: Int64Array
+    end_ns: Int64Array
+    state: npt.NDArray[np.int8]
+    true_ns: int
+    false_ns: int
+    unknown_ns: int
+    samples_used: int
+    damage: tuple[Damage, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
 class PlotResult:
     """Real samples for a drawing, ascending.
 
