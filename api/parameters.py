@@ -144,6 +144,13 @@ class RawParameters(KnownWindowParameters):
     uncertain: Literal["bad", "good"] = "bad"
 
 
+class ManyRawParameters(RawParameters):
+    """The same of many tags, in a body; what goes on is asked for tag by tag."""
+
+    tag: ManyNames  # type: ignore[assignment]
+    continuation: None = None
+
+
 class IntervalParameters(WindowParameters):
     """A window that is cut into intervals; no interval means the whole window."""
 
@@ -170,6 +177,12 @@ class AggregateParameters(IntervalParameters, KnownParameters):
     stepped: bool | None = None
     hold_last: bool = False
     gaps: bool = True
+
+
+class ManyAggregateParameters(AggregateParameters):
+    """The same of many tags, in a body."""
+
+    tag: ManyNames  # type: ignore[assignment]
 
 
 class ValueParameters(Parameters):
@@ -226,6 +239,12 @@ class PlotParameters(KnownWindowParameters):
     tag: Name
     pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
     method: PlotMethod = "pi"
+
+
+class ManyPlotParameters(PlotParameters):
+    """The same of many tags, in a body."""
+
+    tag: ManyNames  # type: ignore[assignment]
 
 
 class EventListParameters(KnownWindowParameters):

@@ -18,6 +18,7 @@ from api.parameters import KnownParameters, WindowParameters
 from historian.runtime import Historian
 
 TOKEN_LENGTH_MAX = 512
+Window = tuple[int, int]
 
 # All code and styles come from our own files. The one hash is that of empty text: plotly.js makes
 # an empty style element and fills it by script (CSSOM), which the policy does not concern.
@@ -92,7 +93,7 @@ def now_ns_of(request: Request) -> int:
     return historian_of(request).clock.now_ns()
 
 
-def window_of(request: Request, parameters: WindowParameters) -> tuple[int, int]:
+def window_of(request: Request, parameters: WindowParameters) -> Window:
     """Return the window that is asked for, in nanoseconds UTC."""
     return parameters.window_ns(now_ns_of(request), historian_of(request).query.calendars)
 

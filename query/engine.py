@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from query.joins.overlaps import Intervals as Spans
 from query.joins.overlaps import Overlaps, overlaps
 from query.joins.request import JoinTimesRequest, JoinWindowsRequest
 from query.moments import values_at
+from query.parallel import in_parallel
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, Tag, TagResolver
 from query.raw import read_raw
@@ -41,6 +43,8 @@ from query.result import (
 )
 from query.series import TagSamples, as_signal
 from storage_engine.sample import BoolArray, Int64Array
+
+_R = TypeVar("_R")
 
 
 class Query:
@@ -173,6 +177,55 @@ class Query:
     def _samples(self, tag: Tag, known_at_lsn: int | None) -> TagSamples:
         holes = self._resolver.not_collected(tag)
         return TagSamples(self._reader, tag, known_at_lsn=known_at_lsn, holes=holes)
+
+    def many(
+        self, names: Sequence[str], ask: Callable[[str], _R], size: Callable[[_R], int]
+    ) -> list[_R]:
+        """One question about many tags, several of them at a time.
+
+        Parameters
+        ----------
+        names : sequence of str
+        ask : callable
+            Name -> answer; one of the reads of this class.
+        size : callable
+            Answer -> how many values it has.
+
+        Returns
+        -------
+        list
+            In the order of the names.
+
+        Raises
+        ------
+        UnknownTag
+            For the first name that is no tag, before anything is read.
+        LimitExceeded
+            For more than ``limits.tags_max`` names, or ``limits.values_max`` values in all.
+        """
+        what, limits = "ask many tags", self._limits
+        if len(names) > limits.tags_max:
+            got, want = f"{len(names)} tags", f"at most {limits.tags_max}"
+            raise LimitExceeded(what, got=got, want=want, where="tag")
+        for name in names:
+            self._resolver.resolve(name)
+        sizes: list[int] = []
+
+        def one(name: str) -> _R:
+            if sum(sizes) > limits.values_max:
+                raise too_many()
+            answer = ask(name)
+            sizes.append(size(answer))
+            return answer
+
+        def too_many() -> LimitExceeded:
+            got, want = f"more than {limits.values_max} values", "fewer tags or a shorter window"
+            return LimitExceeded(what, got=got, want=want, where="tag")
+
+        found = in_parallel(one, names)
+        if sum(sizes) > limits.values_max:
+            raise too_many()
+        return found
 
     def cut(self, request: CutRequest) -> Intervals:
         """Intervals of a window, for reads of other rooms; raises as ``query.intervals.cut``."""

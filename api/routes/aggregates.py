@@ -1,14 +1,18 @@
 """Aggregates of a tag per interval, by OPC 10000-13, and what each stands on."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.parameters import AggregateParameters
+from api.documents import asked
+from api.parameters import AggregateParameters, ManyAggregateParameters, no_parameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, window_of
+from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -18,8 +22,10 @@ from api.serialize import (
     window_facts,
 )
 from api.sources_json import collected_facts
+from api.tables import tables_response
 from api.times import parse_duration
 from query.request import AggregateRequest
+from query.result import AggregateResult
 from storage_engine.sample import ColumnData, ValueType
 
 router = APIRouter(tags=["read"])
@@ -31,33 +37,63 @@ def aggregates(
 ) -> Response:
     """Answer one row per interval: each aggregate with its status, and what it stands on."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = window_of(request, parameters)
-    interval, step = parameters.interval, parameters.step()
-    interval_ns = 0 if interval is None or step else parse_duration(interval, "interval")
-    result = historian_of(request).query.aggregate(
-        AggregateRequest(
-            tag=parameters.tag,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            interval_ns=interval_ns,
-            aggregates=tuple(parameters.aggregate),
-            treat_uncertain_as_bad=parameters.uncertain == "bad",
-            percent_data_bad=parameters.percent_data_bad,
-            percent_data_good=parameters.percent_data_good,
-            use_sloped_extrapolation=parameters.sloped_extrapolation,
-            stepped=parameters.stepped,
-            hold_last=parameters.hold_last,
-            known_at_lsn=known_lsn_of(request, parameters),
-            gaps=parameters.gaps,
-            step=step,
-            zone=parameters.zone or "UTC",
-            calendar=parameters.calendar,
-        )
+    window_ns = window_of(request, parameters)
+    result = _ask(request, parameters, window_ns)(parameters.tag)
+    return table_response(
+        _table(request, parameters, result, window_ns), arrow=arrow, form=parameters.time
     )
-    facts = {**tag_facts(result.tag), **window_facts(start_ns, end_ns, parameters.time)}
+
+
+@router.post("/v1/aggregates", dependencies=[Depends(no_parameters)])
+async def aggregates_of_many(request: Request, _: Reader) -> Response:
+    """Answer aggregates of many tags, named in the body."""
+    parameters = await asked(request, ManyAggregateParameters)
+    return await asyncio.to_thread(_many, request, parameters)
+
+
+def _many(request: Request, parameters: ManyAggregateParameters) -> Response:
+    window_ns, each = window_of(request, parameters), len(parameters.aggregate)
+    ask = _ask(request, parameters, window_ns)
+    found = historian_of(request).query.many(parameters.tag, ask, lambda r: each * len(r))
+    tables = [_table(request, parameters, result, window_ns) for result in found]
+    return tables_response(request, tables, {}, parameters.time)
+
+
+def _ask(
+    request: Request, parameters: AggregateParameters, window_ns: Window
+) -> Callable[[str], AggregateResult]:
+    """Name of a tag -> its aggregates."""
+    start_ns, end_ns = window_ns
+    interval, step = parameters.interval, parameters.step()
+    question = AggregateRequest(
+        tag="",
+        start_ns=start_ns,
+        end_ns=end_ns,
+        interval_ns=0 if interval is None or step else parse_duration(interval, "interval"),
+        aggregates=tuple(parameters.aggregate),
+        treat_uncertain_as_bad=parameters.uncertain == "bad",
+        percent_data_bad=parameters.percent_data_bad,
+        percent_data_good=parameters.percent_data_good,
+        use_sloped_extrapolation=parameters.sloped_extrapolation,
+        stepped=parameters.stepped,
+        hold_last=parameters.hold_last,
+        known_at_lsn=known_lsn_of(request, parameters),
+        gaps=parameters.gaps,
+        step=step,
+        zone=parameters.zone or "UTC",
+        calendar=parameters.calendar,
+    )
+    query = historian_of(request).query
+    return lambda name: query.aggregate(replace(question, tag=name))
+
+
+def _table(
+    request: Request, parameters: AggregateParameters, result: AggregateResult, window_ns: Window
+) -> Table:
+    facts = {**tag_facts(result.tag), **window_facts(*window_ns, parameters.time)}
     facts |= damage_facts(result.damage, parameters.time)
-    facts |= complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
-    facts |= collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time)
+    facts |= complete_facts(request, result.tag.name, window_ns, parameters.time)
+    facts |= collected_facts(request, result.tag.name, window_ns, parameters.time)
     facts["aggregates"] = list(result.columns)
     times = {"start": result.start_ns, "end": result.end_ns}
     columns: dict[str, Any] = {
@@ -68,7 +104,7 @@ def aggregates(
         "edited": result.edited,
         "summary_ns": result.summary_ns,
     }
-    if step == "shift":
+    if parameters.step() == "shift":
         names = np.array(result.labels, dtype=np.object_)
         columns["shift"] = ColumnData(ValueType.TEXT, names)
     for name, column in result.columns.items():
@@ -76,5 +112,4 @@ def aggregates(
         columns[f"{name}_status"] = column.status
         if column.time_ns is not None:
             times[f"{name}_time"] = column.time_ns
-    table = Table(facts, times, columns)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    return Table(facts, times, columns)

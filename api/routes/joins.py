@@ -9,18 +9,16 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.documents import asked
-from api.errors import ApiError
 from api.parameters import KnownParameters, Name, Parameters, no_parameters
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import (
     Table,
     TimeForm,
     damage_facts,
-    json_response,
-    table_json,
     table_response,
     wants_arrow,
 )
+from api.tables import tables_response
 from api.times import parse_duration, parse_time
 from query.joins.request import Direction, JoinTag, JoinTimesRequest, JoinWindowsRequest
 from query.result import AsOfResult
@@ -140,7 +138,8 @@ def _windows(request: Request, parameters: WindowJoin) -> Response:
             columns[name] = _number(getattr(one, name), known)
         columns |= {"covered_ns": one.covered_ns, "in_band_ns": one.in_band_ns}
         tables.append(Table(facts, {"start": start, "end": end}, columns))
-    return _answer(request, parameters, tables, damage_facts(found.damage, parameters.time))
+    facts = damage_facts(found.damage, parameters.time)
+    return tables_response(request, tables, facts, parameters.time)
 
 
 def _as_of(request: Request, parameters: TimeJoin) -> Response:
@@ -162,7 +161,8 @@ def _as_of(request: Request, parameters: TimeJoin) -> Response:
         Table({"tag": tag.name, "eng_unit": tag.eng_unit}, {"at": times}, _samples(one))
         for tag, one in zip(found.tags, found.columns, strict=True)
     ]
-    return _answer(request, parameters, tables, damage_facts(found.damage, parameters.time))
+    facts = damage_facts(found.damage, parameters.time)
+    return tables_response(request, tables, facts, parameters.time)
 
 
 def _samples(found: AsOfResult) -> dict[str, Any]:
@@ -194,40 +194,6 @@ def _overlaps(request: Request, parameters: OverlapJoin) -> Response:
 
 def _number(value: Any, valid: Any) -> ColumnData:
     return ColumnData(ValueType.FLOAT64, value, valid)
-
-
-def _answer(
-    request: Request, parameters: JoinParameters, tables: list[Table], facts: dict[str, Any]
-) -> Response:
-    """One table per tag; as Arrow one long table, the tags one behind the other."""
-    if not wants_arrow(request):
-        listed = [table_json(table, parameters.time) for table in tables]
-        return json_response({**facts, "tags": listed})
-    names = np.array([table.facts["tag"] for table in tables], np.object_)
-    rows = len(next(iter(tables[0].times.values())))
-    columns: dict[str, Any] = {"tag": ColumnData(ValueType.TEXT, np.repeat(names, rows))}
-    for name in tables[0].columns:
-        columns[name] = _stacked([table.columns[name] for table in tables])
-    times = {name: np.tile(column, len(tables)) for name, column in tables[0].times.items()}
-    return table_response(Table(facts, times, columns), arrow=True, form=parameters.time)
-
-
-def _stacked(parts: list[Any]) -> Any:
-    if not isinstance(parts[0], ColumnData):
-        return np.concatenate(parts)
-    if len({part.type for part in parts}) > 1:
-        raise ApiError(
-            400,
-            "invalid_request",
-            "cannot answer as Arrow",
-            got="tags of several types",
-            want="tags of one type, or JSON",
-            where="tags",
-        )
-    every = [np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in parts]
-    return ColumnData(
-        parts[0].type, np.concatenate([p.value for p in parts]), np.concatenate(every)
-    )
 
 
 def _times(request: Request, parameters: Any, name: str) -> Int64Array:

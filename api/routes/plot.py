@@ -1,14 +1,18 @@
 """Few real samples that draw what all of them would draw."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.parameters import PlotParameters
+from api.documents import asked
+from api.parameters import ManyPlotParameters, PlotParameters, no_parameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, window_of
+from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -18,7 +22,9 @@ from api.serialize import (
     window_facts,
 )
 from api.sources_json import collected_facts
+from api.tables import tables_response
 from query.request import PlotRequest
+from query.result import PlotResult
 
 router = APIRouter(tags=["read"])
 
@@ -27,19 +33,53 @@ router = APIRouter(tags=["read"])
 def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Reader) -> Response:
     """Answer few real samples that draw the line, and where it breaks."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = window_of(request, parameters)
+    window_ns = window_of(request, parameters)
+    result = _ask(request, parameters, window_ns)(parameters.tag)
+    table = _table(request, parameters, result, window_ns, arrow=arrow)
+    return table_response(table, arrow=arrow, form=parameters.time)
+
+
+@router.post("/v1/plot", dependencies=[Depends(no_parameters)])
+async def plot_of_many(request: Request, _: Reader) -> Response:
+    """Answer the lines of many tags, named in the body."""
+    parameters = await asked(request, ManyPlotParameters)
+    return await asyncio.to_thread(_many, request, parameters)
+
+
+def _many(request: Request, parameters: ManyPlotParameters) -> Response:
+    arrow, window_ns = wants_arrow(request), window_of(request, parameters)
+    ask = _ask(request, parameters, window_ns)
+    found = historian_of(request).query.many(parameters.tag, ask, len)
+    tables = [_table(request, parameters, result, window_ns, arrow=arrow) for result in found]
+    return tables_response(request, tables, {}, parameters.time)
+
+
+def _ask(
+    request: Request, parameters: PlotParameters, window_ns: Window
+) -> Callable[[str], PlotResult]:
+    """Name of a tag -> its line."""
+    start_ns, end_ns = window_ns
     known_lsn = known_lsn_of(request, parameters)
-    asked = PlotRequest(
-        parameters.tag, start_ns, end_ns, parameters.pixels, known_lsn, parameters.method
-    )
-    result = historian_of(request).query.plot(asked)
+    question = PlotRequest("", start_ns, end_ns, parameters.pixels, known_lsn, parameters.method)
+    query = historian_of(request).query
+    return lambda name: query.plot(replace(question, tag=name))
+
+
+def _table(
+    request: Request,
+    parameters: PlotParameters,
+    result: PlotResult,
+    window_ns: Window,
+    *,
+    arrow: bool,
+) -> Table:
     facts: dict[str, Any] = {
         **tag_facts(result.tag),
-        **window_facts(start_ns, end_ns, parameters.time),
+        **window_facts(*window_ns, parameters.time),
         "samples_used": result.samples_used,
         **damage_facts(result.damage, parameters.time),
-        **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
-        **collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
+        **complete_facts(request, result.tag.name, window_ns, parameters.time),
+        **collected_facts(request, result.tag.name, window_ns, parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if arrow:
@@ -47,5 +87,4 @@ def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Re
     else:
         facts["bound_rows"] = np.flatnonzero(result.bound).tolist()
         facts["break_rows"] = np.flatnonzero(result.mark).tolist()
-    table = Table(facts, {"time": result.columns.timestamp_ns}, columns)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    return Table(facts, {"time": result.columns.timestamp_ns}, columns)

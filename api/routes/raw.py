@@ -1,14 +1,18 @@
 """Stored samples of a tag, with what makes the window's edges known."""
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.parameters import RawParameters
+from api.documents import asked
+from api.parameters import ManyRawParameters, RawParameters, no_parameters
 from api.retention_json import complete_facts
-from api.security import Reader, historian_of, known_lsn_of, window_of
+from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
     Table,
     damage_facts,
@@ -18,7 +22,9 @@ from api.serialize import (
     window_facts,
 )
 from api.sources_json import collected_facts
+from api.tables import tables_response
 from query.request import RawRequest
+from query.result import RawResult
 
 router = APIRouter(tags=["read"])
 
@@ -27,28 +33,63 @@ router = APIRouter(tags=["read"])
 def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Reader) -> Response:
     """Answer stored samples of [start, end), ascending unless ``backward``."""
     arrow = wants_arrow(request)
-    start_ns, end_ns = window_of(request, parameters)
-    result = historian_of(request).query.raw(
-        RawRequest(
-            tag=parameters.tag,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            bounds=parameters.bounds,
-            max_count=parameters.max_count,
-            backward=parameters.backward,
-            all_revisions=parameters.revisions == "all",
-            known_at_lsn=known_lsn_of(request, parameters),
-            continuation=parameters.continuation,
-            treat_uncertain_as_bad=parameters.uncertain == "bad",
-        )
+    window_ns = window_of(request, parameters)
+    result = _ask(request, parameters, window_ns)(parameters.tag)
+    table = _table(request, parameters, result, window_ns, arrow=arrow)
+    return table_response(table, arrow=arrow, form=parameters.time)
+
+
+@router.post("/v1/raw", dependencies=[Depends(no_parameters)])
+async def raw_of_many(request: Request, _: Reader) -> Response:
+    """Answer stored samples of many tags, named in the body."""
+    parameters = await asked(request, ManyRawParameters)
+    return await asyncio.to_thread(_many, request, parameters)
+
+
+def _many(request: Request, parameters: ManyRawParameters) -> Response:
+    arrow, window_ns = wants_arrow(request), window_of(request, parameters)
+    ask = _ask(request, parameters, window_ns)
+    found = historian_of(request).query.many(parameters.tag, ask, len)
+    tables = [_table(request, parameters, result, window_ns, arrow=arrow) for result in found]
+    return tables_response(request, tables, {}, parameters.time)
+
+
+def _ask(
+    request: Request, parameters: RawParameters, window_ns: Window
+) -> Callable[[str], RawResult]:
+    """Name of a tag -> its samples."""
+    start_ns, end_ns = window_ns
+    question = RawRequest(
+        tag="",
+        start_ns=start_ns,
+        end_ns=end_ns,
+        bounds=parameters.bounds,
+        max_count=parameters.max_count,
+        backward=parameters.backward,
+        all_revisions=parameters.revisions == "all",
+        known_at_lsn=known_lsn_of(request, parameters),
+        continuation=parameters.continuation,
+        treat_uncertain_as_bad=parameters.uncertain == "bad",
     )
+    query = historian_of(request).query
+    return lambda name: query.raw(replace(question, tag=name))
+
+
+def _table(
+    request: Request,
+    parameters: RawParameters,
+    result: RawResult,
+    window_ns: Window,
+    *,
+    arrow: bool,
+) -> Table:
     facts: dict[str, Any] = {
         **tag_facts(result.tag),
-        **window_facts(start_ns, end_ns, parameters.time),
+        **window_facts(*window_ns, parameters.time),
         "continuation": result.continuation,
         **damage_facts(result.damage, parameters.time),
-        **complete_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
-        **collected_facts(request, parameters.tag, (start_ns, end_ns), parameters.time),
+        **complete_facts(request, result.tag.name, window_ns, parameters.time),
+        **collected_facts(request, result.tag.name, window_ns, parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if parameters.revisions == "all":
@@ -58,5 +99,4 @@ def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Read
     else:
         facts["bound_rows"] = np.flatnonzero(result.bound).tolist()
         facts["interpolated_rows"] = np.flatnonzero(result.interpolated).tolist()
-    table = Table(facts, {"time": result.columns.timestamp_ns}, columns)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    return Table(facts, {"time": result.columns.timestamp_ns}, columns)
