@@ -185,6 +185,16 @@ class ManyAggregateParameters(AggregateParameters):
     tag: ManyNames  # type: ignore[assignment]
 
 
+class SpansParameters(KnownWindowParameters):
+    """When a filter is true; its length is bounded where it is read."""
+
+    where: str
+    min_length: TimeText | None = None
+    uncertain: Literal["bad", "good"] = "bad"
+    hold_last: bool = False
+    gaps: bool = True
+
+
 class ValueParameters(Parameters):
     """Values between samples, of several tags."""
 

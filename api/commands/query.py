@@ -1,4 +1,4 @@
-"""``historian query``: latest, raw, aggregates and plot of tags."""
+"""``historian query``: latest, raw, aggregates and plot of tags, spans of a filter."""
 
 import enum
 from typing import Annotated, Any
@@ -27,12 +27,16 @@ class Read(enum.StrEnum):
     INTERPOLATED = "interpolated"
     AGGREGATES = "aggregates"
     PLOT = "plot"
+    SPANS = "spans"
 
 
 def query(
     read: Annotated[Read, typer.Argument(help="What to ask.")],
-    tags: Annotated[list[str], typer.Argument(help="Names of tags.")],
+    tags: Annotated[
+        list[str] | None, typer.Argument(help="Names of tags; spans has them in --where.")
+    ] = None,
     *,
+    where: Annotated[str, typer.Option(help='Filter: "{oven/zone1} > 80".')] = "",
     start: StartOption = "now-1h",
     end: EndOption = "now",
     aggregate: Annotated[
@@ -65,17 +69,30 @@ def query(
             "interval": interval,
         },
         Read.PLOT: {**window, "pixels": pixels},
+        Read.SPANS: {**window, "where": where},
     }
+    _check(read, tags, where)
     with refusals(), connect(read_config(config), url) as client:
         if read is Read.LATEST:
             answers = [client.get("/v1/latest", {"tag": tags, "time": "iso"})]
+        elif read is Read.SPANS:
+            answers = [_ask(client, read, {**common, **more[read]})]
         else:
-            answers = [_ask(client, read, {"tag": tag, **common, **more[read]}) for tag in tags]
+            named = [{"tag": tag, **common, **more[read]} for tag in tags or []]
+            answers = [_ask(client, read, asked) for asked in named]
     for answer in answers:
         if json:
             print_json(answer)
         else:
             _show(read, answer)
+
+
+def _check(read: Read, tags: list[str] | None, where: str) -> None:
+    """Refuse names where a filter has them, and the other way round."""
+    wants_tags = read is not Read.SPANS
+    if wants_tags != bool(tags) or wants_tags == bool(where):
+        want = "names of tags" if wants_tags else "--where alone"
+        raise typer.BadParameter(f"{read.value} takes {want}")
 
 
 def _ask(client: Client, read: Read, parameters: dict[str, Any]) -> Any:
@@ -96,6 +113,9 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
         print_table(
             {"time": answer["time"], "value": value, "status": status}, title=_title(tag, eng_unit)
         )
+        return
+    if read is Read.SPANS:
+        print_table({h: answer[h] for h in ("start", "end", "state")}, title=answer["where"])
         return
     headings: tuple[str, ...]
     title = _title(answer["tag"], answer["eng_unit"])

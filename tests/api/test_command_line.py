@@ -43,6 +43,7 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("query", "aggregates", "line/a", "--aggregate", "Maximum", *WINDOW),
         ("query", "at-times", "line/a", "--at", "2026-01-01T00:00:00Z"),
         ("query", "interpolated", "line/a", "--interval", "6h", "--zone", "Europe/Berlin", *WINDOW),
+        ("query", "spans", "--where", "{line/a} > 2", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
     asked = [(*q, "--json", "--config", server.config) for q in questions]
@@ -69,6 +70,10 @@ def test_tables_are_for_people(server):
     latest = call("query", "latest", "line/a", "--config", server.config).stdout
     unit = call("trace", "unit", "SN1", "--config", server.config).stdout
 
+    spans = call("query", "spans", "--where", "{line/a} > 2", *WINDOW, "--config", server.config)
+
+    assert "{line/a} > 2" in spans.stdout
+    assert re.search(r"00:00:00.000000001Z\s+2026-01-01T00:00:00.000000002Z\s+true", spans.stdout)
     assert "line/a [K]" in raw
     assert "2026-01-01T00:00:00.000000001Z" in raw
     assert re.search(r"line/a\s+2026-01-01T00:00:00.000000001Z\s+2.5\s+K\s+0", latest)
@@ -83,6 +88,12 @@ def test_a_refusal_is_one_line_and_exit_code_1(server):
     assert "Traceback" not in done.output
     assert 1 == len(done.stderr.strip().splitlines())
     assert 1 == done.stderr.count("line/none") == done.stderr.count("want"), "each fact once"
+
+
+def test_spans_have_their_tags_in_the_filter(server):
+    """Names beside it would say nothing, and other reads take names."""
+    for asked in (("spans", "line/a"), ("spans",), ("raw",), ("raw", "line/a", "--where", "true")):
+        assert "takes" in call("query", *asked, "--config", server.config, code=2).output
 
 
 def test_verify_says_that_nothing_is_damaged_and_names_what_is(server):
