@@ -12,7 +12,7 @@ from query.errors import LimitExceeded
 from query.expression.condition import Condition
 from query.expression.parser import parse
 from query.expression.tree import tags_of
-from query.filtered import plan_spans, read_spans
+from query.filtered import aggregate_where, plan_spans, read_raw_where, read_spans
 from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
@@ -42,7 +42,7 @@ from query.result import (
     SpansResult,
 )
 from query.series import TagSamples, as_signal
-from storage_engine.sample import BoolArray, Int64Array
+from storage_engine.sample import BoolArray, Damage, Int64Array
 
 _R = TypeVar("_R")
 
@@ -155,8 +155,18 @@ class Query:
         if self._reader.keeps_all(tag.series):
             request = replace(request, all_revisions=True)
         samples = self._samples(tag, request.known_at_lsn)
-        result = read_raw(samples, request, plan, self._limits)
-        return replace(result, damage=samples.damage)
+        if request.where is None:
+            result = read_raw(samples, request, plan, self._limits)
+            return replace(result, damage=samples.damage)
+        rules = MomentsRequest(
+            (),
+            treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+            hold_last=request.hold_last,
+            known_at_lsn=request.known_at_lsn,
+        )
+        condition = self._condition(request.where, rules)
+        result = read_raw_where(condition, samples, request, plan, self._limits)
+        return replace(result, damage=_both(samples.damage, condition.damage))
 
     def aggregate(self, request: AggregateRequest) -> AggregateResult:
         """Aggregates of a tag per interval.
@@ -171,8 +181,12 @@ class Query:
         plan = plan_aggregate(request, tag, self._limits, self.calendars)
         samples = self._samples(tag, request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
-        result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
-        return replace(result, damage=samples.damage)
+        if request.where is None:
+            result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
+            return replace(result, damage=samples.damage)
+        condition = self._condition(request.where, request)
+        result = aggregate_where(condition, samples, plan, request, self._limits, now_ns=now_ns)
+        return replace(result, damage=_both(samples.damage, condition.damage))
 
     def _samples(self, tag: Tag, known_at_lsn: int | None) -> TagSamples:
         holes = self._resolver.not_collected(tag)
@@ -280,7 +294,9 @@ class Query:
         plan_spans(request)
         return read_spans(self._condition(request.where, request), request)
 
-    def _condition(self, where: str, request: SpansRequest) -> Condition:
+    def _condition(
+        self, where: str, request: SpansRequest | AggregateRequest | MomentsRequest
+    ) -> Condition:
         """Read a filter, with its tags by the rules of a request."""
         tree = parse(where)
         now_ns = self._clock_now() if request.hold_last else None
@@ -317,3 +333,7 @@ class Query:
         bound[len(before) : len(before) + len(inside)] = False
         mark = as_signal(columns, numeric=numeric).severity == 2
         return PlotResult(tag, columns, mark, bound, used, samples.damage)
+
+
+def _both(some: Sequence[Damage], others: Sequence[Damage]) -> tuple[Damage, ...]:
+    return tuple(dict.fromkeys([*some, *others]))

@@ -9,13 +9,15 @@ from query.columns import NUMERIC
 from query.facts.gaps import has_gaps
 from query.facts.rules import Rules
 from query.folded import found_in
+from query.parts import Parts, joined
 from query.plan import AggregatePlan
 from query.ports import Holes
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
 from query.result import AggregateResult
 from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
-from query.summaries import load, summary_extent
+from query.summaries import Windows, load, summary_extent
 from query.summarised import Answered, answer
+from storage_engine.sample import Int64Array
 
 
 def aggregate_windows(
@@ -25,6 +27,7 @@ def aggregate_windows(
     limits: QueryLimits,
     *,
     now_ns: int | None,
+    parts: Parts | None = None,
 ) -> AggregateResult:
     """Aggregates of one tag over many windows, in the order of the plan.
 
@@ -40,6 +43,8 @@ def aggregate_windows(
         Bounds of the scan.
     now_ns : int or None
         Until when the newest sample is known to hold; None: it covers one tick.
+    parts : Parts or None
+        Parts of the windows that alone count, one at least of each; None: all of them.
     """
     tag = samples.tag
     extent = _extent(samples)
@@ -48,13 +53,10 @@ def aggregate_windows(
     wanted = (*plan.facts, "gaps") if has_gaps(rules) else plan.facts
     data_end_ns = rules.data_end_ns
     start, end = windows = plan.start_ns, plan.end_ns
-    rows = load(samples, windows, limits)
-    if rows is None:
-        nothing = np.zeros(len(start), np.int64)
-        facts = found_in(samples, windows, rules, limits, wanted)
-        found = Answered(facts, nothing, nothing > 0)
-    else:
-        found = answer(samples, rows, windows, rules, limits, wanted=wanted)
+    cut = windows if parts is None else (parts.start_ns, parts.end_ns)
+    found = _found(samples, cut, rules, limits, wanted)
+    if parts is not None:
+        found = joined(found, parts, rules, request.resolution_ns)
     facts = found.facts
     before = (end <= first_ns) | found.blind
     outside = before | (start >= data_end_ns)
@@ -72,7 +74,7 @@ def aggregate_windows(
         request.treat_uncertain_as_bad,
         request.percent_data_bad,
         request.percent_data_good,
-        samples.annotations() if annotated else np.zeros(0, np.int64),
+        _annotations(samples, parts) if annotated else np.zeros(0, np.int64),
     )
     counts = facts.counts
     return AggregateResult(
@@ -88,6 +90,26 @@ def aggregate_windows(
         gap_ns=np.zeros(len(start), np.int64) if facts.gaps is None else facts.gaps.gap_ns,
         edited=samples.edited(start, end),
     )
+
+
+def _found(
+    samples: TagSamples,
+    windows: Windows,
+    rules: Rules,
+    limits: QueryLimits,
+    wanted: tuple[str, ...],
+) -> Answered:
+    """Facts of windows from summaries where raw samples are gone, folds, or a scan."""
+    rows = load(samples, windows, limits)
+    if rows is not None:
+        return answer(samples, rows, windows, rules, limits, wanted=wanted)
+    nothing = np.zeros(len(windows[0]), np.int64)
+    return Answered(found_in(samples, windows, rules, limits, wanted), nothing, nothing > 0)
+
+
+def _annotations(samples: TagSamples, parts: Parts | None) -> Int64Array:
+    times = samples.annotations()
+    return times if parts is None else times[parts.hold(times)]
 
 
 def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -> Rules:

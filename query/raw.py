@@ -266,6 +266,8 @@ def _digest(request: RawRequest) -> str:
         request.all_revisions,
         request.known_at_lsn,
         request.treat_uncertain_as_bad,
+        request.where,
+        request.hold_last,
     )
     return hashlib.blake2b(repr(fields).encode(), digest_size=8).hexdigest()
 

@@ -64,7 +64,11 @@ class RawRequest:
     continuation : str or None
         From the answer before; every other field must be as it was.
     treat_uncertain_as_bad : bool
-        Whether interpolated bounds skip uncertain samples.
+        Whether interpolated bounds skip uncertain samples, and filters do not know their values.
+    where : str or None
+        A filter: samples at whose time it is true, alone; without bounds.
+    hold_last : bool
+        The newest sample of each tag of the filter holds until now.
     """
 
     tag: str
@@ -77,6 +81,8 @@ class RawRequest:
     known_at_lsn: int | None = None
     continuation: str | None = None
     treat_uncertain_as_bad: bool = True
+    where: str | None = None
+    hold_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,9 @@ class AggregateRequest:
         After the tag's longest hold, and where nobody collected it, the value is not known.
     known_at_lsn : int or None
         Answer as known when this log sequence number was the newest.
+    where : str or None
+        A filter: of each interval the time alone in which it is true. Its tags go by the same
+        rules, but for ``stepped``.
     """
 
     tag: str
@@ -159,6 +168,7 @@ class AggregateRequest:
     zone: str = "UTC"
     calendar: str | None = None
     gaps: bool = True
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class AggregateResult:
         Covered time at which the value is not known although no bad sample says so.
     edited : bool, shape (n,)
         Somebody edited, deleted or erased samples inside.
+    true_ns, unknown_ns : int64, shape (n,)
+        Of a filtered read, the time in which the filter was true, and was not known; else empty.
     """
 
     tag: Tag
@@ -136,6 +138,8 @@ class AggregateResult:
     damage: tuple[Damage, ...] = ()
     gap_ns: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     edited: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
+    true_ns: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    unknown_ns: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.start_ns)
