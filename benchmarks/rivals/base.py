@@ -26,6 +26,16 @@ class Buckets(NamedTuple):
     mean: Floats
 
 
+class Joined(NamedTuple):
+    """Of each tag in turn, the windows that hold samples: their start, and what is in them."""
+
+    tag: Ints
+    start_ns: Ints
+    count: Ints
+    minimum: Floats
+    maximum: Floats
+
+
 class Latest(NamedTuple):
     """Newest sample of each tag, by tag."""
 
@@ -70,6 +80,9 @@ class Rival(Protocol):
 
     def buckets(self, tags: Sequence[int], start_ns: int, end_ns: int, step_ns: int) -> Buckets:
         """Minimum, maximum, mean of each window of each tag."""
+
+    def windows(self, tags: Sequence[int], start: list[int], end: list[int]) -> Joined:
+        """Samples of tags in windows that ascend and do not overlap."""
 
     def raw(self, tag: int, start_ns: int, end_ns: int) -> tuple[Ints, Floats]:
         """Times and values of one tag, in order."""

@@ -10,6 +10,7 @@ from benchmarks.rivals.base import (
     Columns,
     Floats,
     Ints,
+    Joined,
     Latest,
     MissingError,
     Scan,
@@ -98,6 +99,23 @@ class ClickHouse:
         )
         starts = found["w"].astype(np.int64) * step_ns + start_ns
         return Buckets(found["tag"].astype(np.int64), starts, found["a"], found["b"], found["c"])
+
+    def windows(self, tags: Sequence[int], start: list[int], end: list[int]) -> Joined:
+        """By the as-of join; the windows are a table in memory."""
+        self._run("CREATE TABLE IF NOT EXISTS u (k UInt8, a Int64, z Int64) ENGINE = Memory")
+        self._run("TRUNCATE TABLE u")
+        rows = ", ".join(f"(0, {a}, {z})" for a, z in zip(start, end, strict=True))
+        self._run(f"INSERT INTO u VALUES {rows}")
+        found = self._ask(
+            "SELECT tag, a, count() AS n, min(v) AS low, max(v) AS high, avg(v) AS mean FROM "
+            f"(SELECT tag, t, v, toUInt8(0) AS k FROM s WHERE {where(tags)} AND t >= {min(start)} "
+            f"AND t < {max(end)}) AS x ASOF JOIN u ON x.k = u.k AND x.t >= u.a WHERE t < z "
+            "GROUP BY tag, a ORDER BY tag, a"
+        )
+        counts = found["n"].astype(np.int64)
+        return Joined(
+            found["tag"].astype(np.int64), found["a"], counts, found["low"], found["high"]
+        )
 
     def raw(self, tag: int, start_ns: int, end_ns: int) -> tuple[Ints, Floats]:
         """Rows in order."""
