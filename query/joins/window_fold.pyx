@@ -55,7 +55,7 @@ def join_windows(
     samples.made = NULL if made is None else &made[0]
     samples.data_end, samples.hold_max = data_end, hold_max
     samples.low, samples.high = band_low, band_high
-    samples.worst, samples.stepped = worst, stepped
+    samples.worst, samples.stepped, samples.plain = worst, stepped, 0
     w = (<lh_window *> &table[0]) + first
     with nogil:
         lh_windows_join(w, behind - first, &samples, low, high)

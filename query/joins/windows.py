@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,7 @@ def _joined(table: npt.NDArray[Any], shift_ns: int) -> JoinedWindows:
     )
 
 
+_C = TypeVar("_C", UInt32Array, BoolArray)
 _PICKED = ("first", "last", "minimum", "maximum")
 # Times, values, qualities, which have a value, which nobody wrote.
 _Columns = tuple[
@@ -204,10 +205,16 @@ def _arrays(samples: TagSamples, low: int, high: int, limits: QueryLimits) -> _C
     return (
         times[near],
         found.value[near].astype(np.float64, copy=False),
-        None if found.quality is None else found.quality[near],
-        None if found.valid is None else found.valid[near],
+        _told(found.quality, near, 0),
+        _told(found.valid, near, 1),
         None,
     )
+
+
+def _told(column: _C | None, near: slice, usual: int) -> _C | None:
+    """Part of a column; None where it has nothing but the usual."""
+    part = None if column is None else column[near]
+    return None if part is None or (part == usual).all() else part
 
 
 def _read(samples: TagSamples, begin: int, end: int, limits: QueryLimits) -> PlainRows | None:

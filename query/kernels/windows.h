@@ -32,6 +32,7 @@ typedef struct {
     int64_t data_end, hold_max;
     double low, high;
     int worst, stepped;
+    int plain; /* every row is usable and was written, holds for ever, and there is no band */
 } lh_samples;
 
 static inline int lh_window_usable(const lh_samples *s, int64_t i) {
@@ -102,12 +103,45 @@ static inline void lh_window_line(
     if (end > begin) lh_window_add(w, s, end - begin, a, b);
 }
 
+/* Rows first..last - 1 of plain samples, each with its whole line to the next row. */
+static inline void lh_window_rows(lh_window *w, const lh_samples *s, int64_t first, int64_t last) {
+    if (first >= last) return;
+    lh_window_count(w, s, first, 1);
+    lh_window_line(w, s, first, INT64_MIN, INT64_MAX, 1);
+    double low = w->minimum, high = w->maximum, sum = 0.0, squares = 0.0;
+    int64_t low_at = -1, high_at = -1;
+    const double flat = s->stepped ? 0.0 : 1.0, origin = w->origin;
+    for (int64_t i = first + 1; i < last; i++) {
+        const double a = s->value[i], rise = flat * (s->value[i + 1] - a);
+        const double weight = (double)(s->time[i + 1] - s->time[i]), away = a + 0.5 * rise - origin;
+        if (a < low) low = a, low_at = i;
+        if (a > high) high = a, high_at = i;
+        sum += weight * away;
+        squares += weight * (away * away + rise * rise * (1.0 / 12.0));
+    }
+    if (low_at >= 0) w->minimum = low, w->minimum_time = s->time[low_at];
+    if (high_at >= 0) w->maximum = high, w->maximum_time = s->time[high_at];
+    const int64_t rows = last - first - 1, ns = s->time[last] - s->time[first + 1];
+    w->sum += sum, w->squares += squares;
+    w->rows += rows, w->count += rows;
+    if (rows) w->last = s->value[last - 1], w->last_time = s->time[last - 1];
+    if (rows) w->covered_ns += ns, w->band_ns += ns;
+}
+
 /* One window over the samples from row i on, the last one at or before its start; times from..to
  * are the part of it that these samples tell of. */
 static inline void lh_window_walk(
     lh_window *w, const lh_samples *s, int64_t i, int64_t from, int64_t to
 ) {
     lh_window own = *w;
+    if (s->plain && i < s->n && s->time[i] < from && s->time[i] < to) {
+        lh_window_line(&own, s, i++, from, to, 1);
+    }
+    if (s->plain && i < s->n && s->time[i] >= from) {
+        const int64_t first = i;
+        while (i + 1 < s->n && s->time[i + 1] < to) i++;
+        lh_window_rows(&own, s, first, i);
+    }
     int usable = i < s->n && lh_window_usable(s, i);
     while (i < s->n && s->time[i] < to) {
         const int next = i + 1 < s->n && lh_window_usable(s, i + 1);
@@ -119,10 +153,20 @@ static inline void lh_window_walk(
     *w = own;
 }
 
+static inline int lh_windows_plain(const lh_samples *s) {
+    int sound = !s->quality && !s->valid && !s->made && s->hold_max >= INT64_C(1) << 62;
+    sound &= s->low == -INFINITY && s->high == INFINITY;
+    for (int64_t i = 0; sound && i < s->n; i++) sound = fabs(s->value[i]) < INFINITY;
+    return sound;
+}
+
 /* Windows ascend by start; samples tell of the times from low to high. */
 static inline void lh_windows_join(
     lh_window *w, int64_t windows, const lh_samples *s, int64_t low, int64_t high
 ) {
+    lh_samples own = *s;
+    own.plain = lh_windows_plain(s);
+    s = &own;
     int64_t i = 0;
     for (int64_t k = 0; k < windows && w[k].start < high; k++) {
         const int64_t from = w[k].start > low ? w[k].start : low;

@@ -13,7 +13,7 @@ cdef extern from "windows.h" nogil:
         int64_t n
         int64_t data_end, hold_max
         double low, high
-        int worst, stepped
+        int worst, stepped, plain
 
     void lh_windows_join(
         lh_window *w, int64_t windows, const lh_samples *s, int64_t low, int64_t high)

@@ -1,5 +1,6 @@
 """query/joins: windows, times and intervals joined, against slow readings of the same rules."""
 
+import math
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -101,6 +102,8 @@ class PlainWindows:
 
     @staticmethod
     def share(p, q, low, high):
+        if math.isinf(low):
+            return 1
         if p == q:
             return int(low <= p <= high)
         edges = sorted([(Fraction(low) - p) / (q - p), (Fraction(high) - p) / (q - p)])
@@ -113,14 +116,18 @@ class PlainWindows:
     windows=WINDOWS,
     rules=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     held=st.tuples(st.sampled_from([None, 1, 20]), HOLES, st.sampled_from([2, 5, 1000])),
-    shift=st.sampled_from([0, 7, -30]),
+    more=st.tuples(st.sampled_from([0, 7, -30]), st.booleans()),
 )
-def test_windows_are_those_of_the_slow_reading(rows, windows, rules, held, shift):
+def test_windows_are_those_of_the_slow_reading(rows, windows, rules, held, more):
+    """Of any samples in a band, and of good ones alone, which take a shorter way."""
+    shift, plain = more
+    if plain:
+        rows = [(t, v, GOOD) for t, v, _ in rows if v is not None]
     (stepped, hold, uncertain), (hold_max, holes, chunk_rows) = rules, held
     start = np.array([a for a, _ in windows], np.int64)
     end = start + np.array([n for _, n in windows], np.int64)
     query = _query(rows, stepped=stepped, hold_max=hold_max, holes=holes, chunk_rows=chunk_rows)
-    low, high = -1.5, 2.0
+    low, high = (-math.inf, math.inf) if plain else (-1.5, 2.0)
 
     found = query.join_windows(
         JoinWindowsRequest(
@@ -135,11 +142,11 @@ def test_windows_are_those_of_the_slow_reading(rows, windows, rules, held, shift
     times = sorted(row[0] for row in rows)
     data_end = max(times[-1] + 1, 320) if hold and times else times[-1] + 1 if times else 0
     made = _gaps(rows, hold_max, holes, data_end, stepped)
-    plain = PlainWindows(
+    reading = PlainWindows(
         rows, made, stepped=stepped, data_end=data_end, worst=0 if uncertain else 1
     )
     for i, (a, b) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
-        want = plain.window(a + shift, b + shift, low, high)
+        want = reading.window(a + shift, b + shift, low, high)
         for name in ("rows", "count", "covered_ns"):
             assert want[name] == getattr(found, name)[i], (name, a, b)
         for name in ("first", "last", "minimum", "maximum"):
