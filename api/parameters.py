@@ -133,7 +133,7 @@ class KnownWindowParameters(WindowParameters, KnownParameters):
 
 
 class RawParameters(KnownWindowParameters):
-    """Stored samples of one tag."""
+    """Stored samples of one tag; ``hold_last`` is about the tags of ``where``."""
 
     tag: Name
     bounds: Literal["none", "outside", "interpolated"] = "none"
@@ -142,6 +142,8 @@ class RawParameters(KnownWindowParameters):
     revisions: Literal["newest", "all"] = "newest"
     continuation: Annotated[str, Field(max_length=512)] | None = None
     uncertain: Literal["bad", "good"] = "bad"
+    where: str | None = None
+    hold_last: bool = False
 
 
 class ManyRawParameters(RawParameters):
@@ -177,6 +179,7 @@ class AggregateParameters(IntervalParameters, KnownParameters):
     stepped: bool | None = None
     hold_last: bool = False
     gaps: bool = True
+    where: str | None = None
 
 
 class ManyAggregateParameters(AggregateParameters):

@@ -60,13 +60,20 @@ def query(
     window: dict[str, Any] = {"start": start, "end": end}
     common = {"zone": zone, "calendar": calendar, "time": "iso"}
     more: dict[Read, dict[str, Any]] = {
-        Read.RAW: {**window, "max_count": max_count, "bounds": bounds, "revisions": revisions},
+        Read.RAW: {
+            **window,
+            "max_count": max_count,
+            "bounds": bounds,
+            "revisions": revisions,
+            "where": where,
+        },
         Read.AT_TIMES: {"at": at or ["now"]},
         Read.INTERPOLATED: {**window, "interval": interval},
         Read.AGGREGATES: {
             **window,
             "aggregate": aggregate or ["TimeAverage"],
             "interval": interval,
+            "where": where,
         },
         Read.PLOT: {**window, "pixels": pixels},
         Read.SPANS: {**window, "where": where},
@@ -88,11 +95,14 @@ def query(
 
 
 def _check(read: Read, tags: list[str] | None, where: str) -> None:
-    """Refuse names where a filter has them, and the other way round."""
-    wants_tags = read is not Read.SPANS
-    if wants_tags != bool(tags) or wants_tags == bool(where):
-        want = "names of tags" if wants_tags else "--where alone"
+    """Refuse names where a filter has them, and filters where nothing goes by them."""
+    if (read is Read.SPANS) == bool(tags):
+        want = "--where alone" if tags else "names of tags"
         raise typer.BadParameter(f"{read.value} takes {want}")
+    if read is Read.SPANS and not where:
+        raise typer.BadParameter("spans takes --where")
+    if where and read not in (Read.SPANS, Read.RAW, Read.AGGREGATES):
+        raise typer.BadParameter(f"{read.value} takes no --where")
 
 
 def _ask(client: Client, read: Read, parameters: dict[str, Any]) -> Any:
@@ -123,6 +133,7 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
         shift = ["shift"] if "shift" in answer else []
         headings = (*shift, "start", *answer["aggregates"])
         headings += ("percent_good", "samples_used", "partial")
+        headings += ("true_ns",) if "true_ns" in answer else ()
     else:
         headings = ("time", "value", "quality")
     print_table({h: answer[h] for h in headings}, title=title)

@@ -82,6 +82,7 @@ def _ask(
         step=step,
         zone=parameters.zone or "UTC",
         calendar=parameters.calendar,
+        where=parameters.where,
     )
     query = historian_of(request).query
     return lambda name: query.aggregate(replace(question, tag=name))
@@ -104,6 +105,8 @@ def _table(
         "edited": result.edited,
         "summary_ns": result.summary_ns,
     }
+    if parameters.where is not None:
+        columns |= {"true_ns": result.true_ns, "unknown_ns": result.unknown_ns}
     if parameters.step() == "shift":
         names = np.array(result.labels, dtype=np.object_)
         columns["shift"] = ColumnData(ValueType.TEXT, names)

@@ -70,6 +70,8 @@ def _ask(
         known_at_lsn=known_lsn_of(request, parameters),
         continuation=parameters.continuation,
         treat_uncertain_as_bad=parameters.uncertain == "bad",
+        where=parameters.where,
+        hold_last=parameters.hold_last,
     )
     query = historian_of(request).query
     return lambda name: query.raw(replace(question, tag=name))

@@ -44,6 +44,8 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("query", "at-times", "line/a", "--at", "2026-01-01T00:00:00Z"),
         ("query", "interpolated", "line/a", "--interval", "6h", "--zone", "Europe/Berlin", *WINDOW),
         ("query", "spans", "--where", "{line/a} > 2", *WINDOW),
+        ("query", "raw", "line/a", "--where", "{line/a} > 2", *WINDOW),
+        ("query", "aggregates", "line/a", "--where", "{line/a} > 2", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
     asked = [(*q, "--json", "--config", server.config) for q in questions]
@@ -74,6 +76,10 @@ def test_tables_are_for_people(server):
 
     assert "{line/a} > 2" in spans.stdout
     assert re.search(r"00:00:00.000000001Z\s+2026-01-01T00:00:00.000000002Z\s+true", spans.stdout)
+    above = ("raw", "line/a", "--where", "{line/a} > 2", *WINDOW)
+    above = call("query", *above, "--config", server.config).stdout
+    assert "2.5" in above
+    assert "1.5" not in above
     assert "line/a [K]" in raw
     assert "2026-01-01T00:00:00.000000001Z" in raw
     assert re.search(r"line/a\s+2026-01-01T00:00:00.000000001Z\s+2.5\s+K\s+0", latest)
@@ -92,7 +98,13 @@ def test_a_refusal_is_one_line_and_exit_code_1(server):
 
 def test_spans_have_their_tags_in_the_filter(server):
     """Names beside it would say nothing, and other reads take names."""
-    for asked in (("spans", "line/a"), ("spans",), ("raw",), ("raw", "line/a", "--where", "true")):
+    filtered = ("--where", "true")
+    for asked in (
+        ("spans", "line/a", *filtered),
+        ("spans",),
+        ("raw", *filtered),
+        ("plot", "line/a", *filtered),
+    ):
         assert "takes" in call("query", *asked, "--config", server.config, code=2).output
 
 
