@@ -5,6 +5,8 @@ last at ``behind_ns``.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,9 +17,9 @@ from storage_engine.sample import AnyArray, BoolArray, Int64Array
 Int8Array = npt.NDArray[np.int8]
 Numbers = npt.NDArray[Any]  # int64, uint64 or float64
 Float64Array = npt.NDArray[np.float64]
-# A crossing nearer to a whole nanosecond than this, or than doubles can tell, stands there.
+# A crossing nearer to a whole nanosecond than this stands there: computed lines are not exact.
 _NEAR_NS = 2.0**-20
-_NEAR_SHARE = 2.0**-50
+_NEAR_SHARE = 2.0**-50  # of a length, what doubles may err by
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,20 @@ def together(*functions: _P) -> list[_P]:
     start = functions[0].start_ns
     if all(np.array_equal(start, one.start_ns) for one in functions[1:]):
         return list(functions)
-    start = np.unique(np.concatenate([one.start_ns for one in functions]))
+    start = np.concatenate([one.start_ns for one in functions])
+    start.sort(kind="stable")  # runs that ascend: merged
+    start = start[np.append(True, start[1:] != start[:-1])]
     return [
         one.take(np.searchsorted(one.start_ns, start, side="right") - 1, start) for one in functions
     ]
+
+
+def _rows_at(own_ns: Int64Array, start_ns: Int64Array) -> npt.NDArray[np.intp]:
+    """Piece of a function that each of more pieces lies in; all its own beginnings are there."""
+    place = np.searchsorted(start_ns, own_ns)
+    begins = np.zeros(len(start_ns), np.intp)
+    begins[place] = 1
+    return np.asarray(np.cumsum(begins) - 1)
 
 
 def on_same_lines(left: Lines, right: Lines) -> tuple[Lines, Lines]:
@@ -156,45 +168,65 @@ def meeting(left: Lines, right: Lines) -> tuple[Lines, Lines, Int8Array]:
     left_last = left.first if left.last is None else left.last
     right_last = right.first if right.last is None else right.last
     after = signs(left_last, right_last)
+    turning = left.known & right.known & (before != after) & (after != 0)
+    turns = np.flatnonzero(turning)
+    if len(turns) == 0:
+        return left, right, before
     equal, behind = _crossing(
-        (left.from_ns, left.until_ns),
-        (before, _gap(left.first, right.first)),
-        (after, _gap(left_last, right_last)),
+        (left.from_ns[turns], left.until_ns[turns]),
+        (left.first[turns], right.first[turns]),
+        (left_last[turns], right_last[turns]),
     )
-    start, end = left.start_ns, left.end_ns
+    start, end = left.start_ns[turns], left.end_ns[turns]
     cuts = np.stack([start, np.clip(equal, start, end), np.clip(behind, start, end), end], axis=1)
-    states = np.stack([before, np.zeros(len(start), np.int8), after], axis=1)
-    rows, part = np.nonzero(cuts[:, 1:] > cuts[:, :-1])
-    cut = cuts[rows, part]
-    return left.take(rows, cut), right.take(rows, cut), states[rows, part]
+    states = np.stack([before[turns], np.zeros(len(turns), np.int8), after[turns]], axis=1)
+    there = cuts[:, 1:] > cuts[:, :-1]
+    counts = np.ones(len(before), np.intp)
+    counts[turns] = there.sum(axis=1)
+    rows = np.repeat(np.arange(len(before)), counts)
+    cut, sign = left.start_ns[rows], before[rows]
+    cut[turning[rows]], sign[turning[rows]] = cuts[:, :-1][there], states[there]
+    return left.take(rows, cut), right.take(rows, cut), sign
 
 
 def _crossing(
     times: tuple[Int64Array, Int64Array],
-    first: tuple[Int8Array, Float64Array],
-    last: tuple[Int8Array, Float64Array],
+    first: tuple[Numbers, Numbers],
+    last: tuple[Numbers, Numbers],
 ) -> tuple[Int64Array, Int64Array]:
-    """First time of equality, and first behind it; the end where there is none."""
+    """First time at which two lines are equal, or first one behind; and first one behind.
+
+    ``first`` and ``last`` are the values of both at the two times.
+    """
     from_ns, until_ns = times
-    (before, gap), (after, gap_after) = first, last
-    length = (until_ns - from_ns).astype(np.float64)
+    gap, gap_after = _gap(*first), _gap(*last)
+    length = until_ns - from_ns
     with np.errstate(all="ignore"):
-        place = length * (gap / (gap - gap_after))
-    place = np.clip(np.nan_to_num(place), 0.0, length)
+        place = np.clip(np.nan_to_num(length * (gap / (gap - gap_after))), 0.0, length)
     whole = np.rint(place)
-    there = np.abs(place - whole) <= np.maximum(_NEAR_NS, place * _NEAR_SHARE)
-    offset = np.where(there, whole, np.floor(place) + 1)
-    # Values at the ends are told, not found: a crossing is strictly between them.
-    at_edge = there & ((whole < 1) | (whole >= length))
-    offset = np.maximum(offset, 1)
-    crosses = before * after < 0
-    equal = np.where(crosses, from_ns + offset.astype(np.int64), until_ns)
-    equal = np.minimum(equal, until_ns)
-    behind = np.where(crosses & there & ~at_edge, equal + 1, equal)
-    begins = (before == 0) & (after != 0)
-    equal = np.where(begins, from_ns, np.where((before == 0) & (after == 0), from_ns, equal))
-    behind = np.where(begins, from_ns + 1, behind)
-    return equal, behind
+    there = np.zeros(len(place), np.bool_)
+    offset = np.floor(place).astype(np.int64) + 1
+    begins = signs(*first) == 0
+    close = np.abs(place - whole) <= _NEAR_NS + place * _NEAR_SHARE
+    for row in np.flatnonzero(close & ~begins).tolist():
+        values = [side[row].item() for side in (*first, *last)]
+        offset[row], there[row] = _exactly(int(length[row]), *map(Fraction, values))
+    # Values at the two times are told, not found: a crossing lies strictly between them.
+    there &= (offset >= 1) & (offset < length)
+    equal = from_ns + np.clip(offset, 1, length)
+    behind = np.where(there, equal + 1, equal)
+    return np.where(begins, from_ns, equal), np.where(begins, from_ns + 1, behind)
+
+
+def _exactly(
+    length: int, left: Fraction, right: Fraction, left_last: Fraction, right_last: Fraction
+) -> tuple[int, bool]:
+    """Where lines cross that doubles cannot tell, and whether they are equal there."""
+    gap, gap_after = left - right, left_last - right_last
+    place = length * gap / (gap - gap_after)
+    whole = round(place)
+    there = abs(place - whole) <= _NEAR_NS
+    return (whole if there else floor(place) + 1), there
 
 
 def signs(left: Numbers, right: Numbers) -> Int8Array:

@@ -1,6 +1,8 @@
 """Query.spans: when a filter is true, against a plain reference and by hand."""
 
 import sys
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,24 @@ def test_crossings_of_long_lines_are_exact():
     # A third of an hour and a bit: from the first nanosecond behind the crossing.
     assert _one([(0, 0.0), (10, 3.0)], "{x} >= 1", 0, 10) == [(4, 10)]
     assert _one([(0, 0.0), (10, 3.0)], "{x} = 1", 0, 10) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 2**58),
+    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
+    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
+    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
+)
+def test_one_line_crosses_exactly_however_long_it_is(length, low, level, high):
+    low, high = min(low, high), max(low, high)
+    found = _one([(0, low), (length, high)], f"{{x}} >= {level!r}", 0, length)
+    if not low < level < high:
+        assert found == ([(0, length)] if level <= low else [])
+        return
+    place = length * (Fraction(level) - Fraction(low)) / (Fraction(high) - Fraction(low))
+    begin = max(ceil(place - Fraction(1, 2**20)), 1)
+    assert found == ([(begin, length)] if begin < length else [])
 
 
 def test_short_spans_are_left_out_and_their_neighbours_joined():
