@@ -7,6 +7,7 @@ import numpy as np
 from query.errors import LimitExceeded
 from query.expression.evaluation import Evaluation
 from query.expression.feed import Feed, too_many
+from query.expression.gone import with_summaries
 from query.expression.kinds import check
 from query.expression.pieces import Int8Array, Truths
 from query.expression.slopes import check_lines
@@ -92,8 +93,8 @@ class Condition:
         rows = max(limits.chunk_rows // max(len(self._sources), 1), 1)
         window = (start_ns, end_ns)
         feeds = {
-            name: Feed(samples, rules, window, limits, rows=rows)
-            for name, (samples, rules) in self._sources.items()
+            name: Feed(*with_summaries(*source, window, limits), window, limits, rows=rows)
+            for name, source in self._sources.items()
         }
         types = {name: tag.type for name, tag in self._tags.items()}
         low = start_ns

@@ -1,8 +1,12 @@
 """api/routes/spans.py: when a filter was true, through the door."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
+import pytest
+
+from historian.config_query import QueryConfig
 
 WINDOW = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:00:40Z"}
 RUNNING = "{line/force} >= 2 and {line/state} = 'run'"
@@ -123,6 +127,27 @@ def test_a_wrong_filter_is_refused_with_its_character(house):
             assert got in told["got"], told
             assert want in told["want"], told
 
+    house.run(work)
+
+
+@pytest.mark.parametrize(("bound", "got"), [("rows_max", "2 spans"), ("scan_rows_max", "2 samp")])
+def test_an_answer_beyond_the_servers_bounds_is_refused(house, bound, got):
+    """Spans of the answer, and samples that are read for it."""
+
+    async def work(client, historian):
+        await _plant(client)
+        asked = {"where": "{line/force} != 2", **WINDOW}
+        for path, more in (
+            ("/v1/spans", {}),
+            ("/v1/aggregates", {"tag": "line/state", "aggregate": "Count"}),
+        ):
+            answer = await client.get(path, params={**asked, **more})
+            told = answer.json()["error"]
+            assert (422, "answer_too_large") == (answer.status_code, told["code"])
+            assert f"more than {got}" in told["got"]
+            assert "where" == told["where"]
+
+    house.config = replace(house.config, query=QueryConfig(**{bound: 2}))
     house.run(work)
 
 
