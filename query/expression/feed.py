@@ -13,7 +13,7 @@ from query.facts.rules import Rules, usable
 from query.request import QueryLimits
 from query.scan import neighbours
 from query.series import TIME_MAX_NS, TIME_MIN_NS, Signal, TagSamples
-from storage_engine.sample import AnyArray, ValueType
+from storage_engine.sample import AnyArray, Int64Array, ValueType
 
 _NOTHING = 3  # before the first sample, in a gap, after the data's end
 
@@ -131,11 +131,10 @@ class Stretch:
         rows = np.arange(len(times))
         ends = newest and len(times) > 0 and rules.data_end_ns > int(times[-1])
         none = np.uint8(_NOTHING)
-        times = np.concatenate([[TIME_MIN_NS], times, [rules.data_end_ns] if ends else []]).astype(
-            np.int64
-        )
-        rows = np.concatenate([[-1], rows, [-1] if ends else []]).astype(np.int64)
-        following = np.append(times[1:], TIME_MAX_NS)
+        tail = [rules.data_end_ns] if ends else []
+        times = np.concatenate([_int64([TIME_MIN_NS]), times, _int64(tail)])
+        rows = np.concatenate([_int64([-1]), rows, _int64([-1] * len(tail))])
+        following = np.append(times[1:], np.int64(TIME_MAX_NS))
         kept = np.flatnonzero((times < high) & (following > low))
         rows = rows[kept]
         there = rows >= 0
@@ -188,3 +187,7 @@ def _numbers(signal: Signal) -> AnyArray:
     if signal.native.dtype.kind == "b":
         return signal.native.astype(np.int64)
     return signal.native.astype(np.float64)
+
+
+def _int64(values: list[int]) -> Int64Array:
+    return np.array(values, np.int64)

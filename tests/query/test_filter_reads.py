@@ -81,8 +81,8 @@ def _fold(name, parts):
     if name in LAST:
         return values[-1] if name != "End" else None
     known = [value for value in values if value is not None]
-    if not known:
-        return None
+    if not known or (name in ADDED and None in values):
+        return None  # a span outside the data is null by itself, not in its interval
     return sum(known) if name in ADDED else min(known) if name in LOWEST else max(known)
 
 

@@ -151,15 +151,25 @@ def test_crossings_of_long_lines_are_exact():
     assert _one([(0, 0.0), (10, 3.0)], "{x} = 1", 0, 10) == []
 
 
+def test_times_of_today_are_exact():
+    """Nanoseconds since 1970 do not fit in a double."""
+    now = 1_790_000_000_123_456_789
+    rows = [(now, True), (now + 1, False), (now + 101, True)]
+    asked = {"type_": ValueType.BOOL, "stepped": True}
+    assert _one(rows, "{x}", now - 5, now + 200, **asked) == [
+        (now, now + 1),
+        (now + 101, now + 102),
+    ]
+    line = [(now, 0.0), (now + 100, 100.0)]
+    assert _one(line, "{x} between 7 and 11.5", now, now + 90) == [(now + 7, now + 12)]
+
+
 @settings(max_examples=300, deadline=None)
-@given(
-    st.integers(1, 2**58),
-    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
-    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
-    st.one_of(st.floats(-1e9, 1e9), st.integers(-5, 5).map(float)),
-)
-def test_one_line_crosses_exactly_however_long_it_is(length, low, level, high):
-    low, high = min(low, high), max(low, high)
+@given(st.randoms(use_true_random=False), st.sampled_from([10, 10**6, 10**12, 2**58]))
+def test_one_line_crosses_exactly_however_long_it_is(random, longest):
+    length = random.randint(longest // 2, longest)
+    numbers = random.choice([lambda: random.uniform(-1e9, 1e9), lambda: random.randint(-5, 5)])
+    low, level, high = sorted(float(numbers()) for _ in range(3))
     found = _one([(0, low), (length, high)], f"{{x}} >= {level!r}", 0, length)
     if not low < level < high:
         assert found == ([(0, length)] if level <= low else [])
