@@ -56,7 +56,7 @@ def aggregate_windows(
     cut = windows if parts is None else (parts.start_ns, parts.end_ns)
     found = _found(samples, cut, rules, limits, wanted)
     if parts is not None:
-        found = joined(found, parts, rules, request.resolution_ns)
+        found = joined(found, parts, rules, request.resolution_ns, first_ns=first_ns)
     facts = found.facts
     before = (end <= first_ns) | found.blind
     outside = before | (start >= data_end_ns)

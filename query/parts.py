@@ -62,12 +62,18 @@ def parts_in(spans: Spans, state: int, windows: tuple[Int64Array, Int64Array]) -
     )
 
 
-def joined(found: Answered, parts: Parts, rules: Rules, resolution_ns: int) -> Answered:
-    """Facts of intervals from facts of their parts; every interval has one at least."""
+def joined(
+    found: Answered, parts: Parts, rules: Rules, resolution_ns: int, *, first_ns: int
+) -> Answered:
+    """Facts of intervals from facts of their parts; every interval has one at least.
+
+    ``first_ns`` is the time of the tag's first sample.
+    """
     firsts = np.flatnonzero(np.append(True, parts.owner[1:] != parts.owner[:-1]))
     facts = found.facts
     if facts.usable_extremes is not None and facts.bounds is not None:
-        inner = _inner_bounds(facts.bounds, parts, rules, resolution_ns)
+        inside = (parts.end_ns > first_ns) & (parts.start_ns < rules.data_end_ns) & ~found.blind
+        inner = _inner_bounds(facts.bounds, parts, rules, resolution_ns, inside=inside)
         facts = replace(facts, usable_extremes=_with(facts.usable_extremes, inner))
     return Answered(
         join_facts([part_of(parts.owner, facts)], len(firsts)),
@@ -81,12 +87,15 @@ _Bound = tuple[BoolArray, _Values, Int64Array]
 
 
 def _inner_bounds(
-    bounds: BoundFacts, parts: Parts, rules: Rules, resolution_ns: int
+    bounds: BoundFacts, parts: Parts, rules: Rules, resolution_ns: int, *, inside: BoolArray
 ) -> tuple[_Bound, _Bound]:
-    """Bounds at edges between parts; those at the ends of an interval are judged with it."""
+    """Bounds at edges between parts; those at the ends of an interval are judged with it.
+
+    A part that is not ``inside`` the tag's data has none.
+    """
     same = parts.owner[1:] == parts.owner[:-1]
-    starts = np.append(False, same) & is_interpolated(bounds.start_status)
-    ends = np.append(same, False) & (not rules.stepped)
+    starts = inside & np.append(False, same) & is_interpolated(bounds.start_status)
+    ends = inside & np.append(same, False) & (not rules.stepped)
     last_ns = np.minimum(parts.end_ns, rules.data_end_ns) - resolution_ns
     return (
         (starts & (bare(bounds.start_status) < BAD), bounds.start, parts.start_ns),
