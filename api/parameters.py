@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ApiError
+from api.forms import Form
 from api.serialize import TimeForm
 from api.times import Calendars, parse_time
 from query.request import PlotMethod
@@ -27,6 +28,12 @@ class Parameters(BaseModel):
     """Root of all query strings: nothing but the declared names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FormParameters(Parameters):
+    """Of reads in several forms; ``api.forms`` reads it from the address. A body has none."""
+
+    form: Form | None = None
 
 
 class ListParameters(Parameters):
@@ -62,7 +69,7 @@ class SourceParameters(Parameters):
     time: TimeForm = "ns"
 
 
-class LatestParameters(Parameters):
+class LatestParameters(FormParameters):
     """Newest samples of the named tags."""
 
     tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
@@ -73,6 +80,7 @@ class ManyLatestParameters(LatestParameters):
     """The same in a body, which holds more names than an address."""
 
     tag: ManyNames
+    form: None = None
 
 
 class WindowParameters(Parameters):
@@ -132,7 +140,7 @@ class KnownWindowParameters(WindowParameters, KnownParameters):
     """A window, perhaps as known at an earlier moment."""
 
 
-class RawParameters(KnownWindowParameters):
+class RawParameters(KnownWindowParameters, FormParameters):
     """Stored samples of one tag; ``hold_last`` is about the tags of ``where``."""
 
     tag: Name
@@ -150,6 +158,7 @@ class ManyRawParameters(RawParameters):
     """The same of many tags, in a body; what goes on is asked for tag by tag."""
 
     tag: ManyNames  # type: ignore[assignment]
+    form: None = None
     continuation: None = None
 
 
@@ -167,7 +176,7 @@ class IntervalParameters(WindowParameters):
         return text if text == "shift" or self.zone or _CALENDAR.fullmatch(text) else ""
 
 
-class AggregateParameters(IntervalParameters, KnownParameters):
+class AggregateParameters(IntervalParameters, KnownParameters, FormParameters):
     """Aggregates of one tag per interval."""
 
     tag: Name
@@ -186,9 +195,10 @@ class ManyAggregateParameters(AggregateParameters):
     """The same of many tags, in a body."""
 
     tag: ManyNames  # type: ignore[assignment]
+    form: None = None
 
 
-class SpansParameters(KnownWindowParameters):
+class SpansParameters(KnownWindowParameters, FormParameters):
     """When a filter is true; its length is bounded where it is read."""
 
     where: str
@@ -198,7 +208,7 @@ class SpansParameters(KnownWindowParameters):
     gaps: bool = True
 
 
-class ValueParameters(Parameters):
+class ValueParameters(FormParameters):
     """Values between samples, of several tags."""
 
     tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
@@ -228,6 +238,7 @@ class ManyAtTimesParameters(AtTimesParameters):
     """The same in a body."""
 
     tag: ManyNames
+    form: None = None
 
 
 class InterpolatedParameters(IntervalParameters, KnownParameters, ValueParameters):
@@ -240,13 +251,14 @@ class ManyInterpolatedParameters(InterpolatedParameters):
     """The same in a body."""
 
     tag: ManyNames
+    form: None = None
 
 
-class EnergyParameters(IntervalParameters):
+class EnergyParameters(IntervalParameters, FormParameters):
     """Energy of a meter."""
 
 
-class PlotParameters(KnownWindowParameters):
+class PlotParameters(KnownWindowParameters, FormParameters):
     """Few real samples of one tag for a drawing ``pixels`` wide."""
 
     tag: Name
@@ -258,9 +270,10 @@ class ManyPlotParameters(PlotParameters):
     """The same of many tags, in a body."""
 
     tag: ManyNames  # type: ignore[assignment]
+    form: None = None
 
 
-class EventListParameters(KnownWindowParameters):
+class EventListParameters(KnownWindowParameters, FormParameters):
     """A window of recorded events, newest first."""
 
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000

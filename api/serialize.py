@@ -1,4 +1,4 @@
-"""Columns to the bytes of an answer: JSON for everybody, Arrow IPC for programs.
+"""Columns to the bytes of an answer: JSON for everybody, CSV for sheets, Arrow for programs.
 
 The JSON forms are those of ``api.values``: NaN and infinities are the strings of OPC 10000-6,
 integers beyond 2**53 and times in nanoseconds are strings of digits; null is null and nothing else.
@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from starlette.requests import Request
 from starlette.responses import Response
 
 from api.arrow import ARROW_TYPE, arrow_bytes
+from api.csv_table import CSV_TYPE, csv_bytes, lacking, told_in_header
 from api.encoding import encode
-from api.errors import ApiError
+from api.forms import JSON_TYPE, Form
 from api.times import time_json, times_json
 from query.ports import Tag
 from storage_engine.sample import AnyArray, ColumnData, Damage, Int64Array, ValueType
 
-JSON_TYPE = "application/json"
 SAFE_INTEGER_MAX = 2**53 - 1
 TimeForm = Literal["ns", "iso"]
 
@@ -198,47 +197,29 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(encode(value), status, {"cache-control": "no-store"}, JSON_TYPE)
 
 
-def wants_arrow(request: Request) -> bool:
-    """Tell which of the two forms the caller accepts; JSON where both are.
-
-    Raises
-    ------
-    ApiError
-        ``not_acceptable`` (406) when it accepts neither.
-    """
-    accept = request.headers.get("accept", "*/*").lower()
-    offered = [part.split(";")[0].strip() for part in accept.split(",")]
-    if ARROW_TYPE in offered:
-        return True
-    if any(part in ("*/*", "application/*", JSON_TYPE, "") for part in offered):
-        return False
-    raise ApiError(
-        406,
-        "not_acceptable",
-        "cannot answer in that form",
-        got=accept,
-        want=f"{JSON_TYPE} or {ARROW_TYPE}",
-        where="header Accept",
-    )
-
-
-def table_response(table: Table, arrow: bool, form: TimeForm) -> Response:
+def table_response(table: Table, form: Form, times: TimeForm) -> Response:
     """Answer a table in the form the caller accepts.
 
     Parameters
     ----------
     table : Table
         Columns of equal length.
-    arrow : bool
-        As :func:`wants_arrow` found.
     form : str
-        How JSON writes times; Arrow always carries ``timestamp[ns, UTC]``.
+        As :func:`api.forms.form_of` found.
+    times : str
+        How JSON and CSV write times; Arrow always carries ``timestamp[ns, UTC]``.
 
     Returns
     -------
     Response
+        CSV says in the header ``historian-lacks`` what JSON and Arrow say in their facts.
     """
-    if arrow:
+    headers = {"cache-control": "no-store"}
+    if form == "arrow":
         data = arrow_bytes(encode(plain_json(table.facts)), table.times, table.columns)
-        return Response(data, 200, {"cache-control": "no-store"}, ARROW_TYPE)
-    return json_response(table_json(table, form))
+        return Response(data, 200, headers, ARROW_TYPE)
+    if form == "csv":
+        headers["historian-lacks"] = told_in_header(encode(plain_json(lacking(table.facts))))
+        data = csv_bytes(table.facts, table.times, table.columns, times)
+        return Response(data, 200, headers, f"{CSV_TYPE}; charset=utf-8; header=present")
+    return json_response(table_json(table, times))

@@ -1,4 +1,4 @@
-"""Answers about several tags: a table each in JSON, one long table in Arrow."""
+"""Answers about several tags: a table each in JSON, one long table in Arrow and CSV."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from fastapi import Request
 from starlette.responses import Response
 
 from api.errors import ApiError
+from api.forms import form_of
 from api.serialize import (
     Table,
     TimeForm,
     json_response,
     table_json,
     table_response,
-    wants_arrow,
 )
 from storage_engine.sample import ColumnData, ValueType
 
@@ -22,7 +22,7 @@ _NUMBERS = {ValueType.FLOAT32, ValueType.BOOL, ValueType.INT64, ValueType.UINT64
 
 
 def tables_response(
-    request: Request, tables: Sequence[Table], facts: dict[str, Any], form: TimeForm
+    request: Request, tables: Sequence[Table], facts: dict[str, Any], times_as: TimeForm
 ) -> Response:
     """Answer tables of the same columns, each with a fact ``tag``.
 
@@ -34,17 +34,18 @@ def tables_response(
         One per tag, in the order asked for.
     facts : dict
         What holds for all.
-    form : str
-        How JSON writes times.
+    times_as : str
+        How JSON and CSV write times.
 
     Returns
     -------
     Response
-        JSON: ``tags``, a list of tables. Arrow: one table, the tags one behind the other, named
-        by a column ``tag``; the facts of each are a list in the metadata.
+        JSON: ``tags``, a list of tables. Arrow, CSV: one table, the tags one behind the other,
+        named by a column ``tag``; in Arrow the facts of each are a list in the metadata.
     """
-    if not wants_arrow(request):
-        return json_response({**facts, "tags": [table_json(table, form) for table in tables]})
+    form = form_of(request)
+    if form == "json":
+        return json_response({**facts, "tags": [table_json(table, times_as) for table in tables]})
     sizes = [len(next(iter(table.times.values()))) for table in tables]
     names = np.array([table.facts["tag"] for table in tables], np.object_)
     columns: dict[str, Any] = {"tag": ColumnData(ValueType.SYMBOL, np.repeat(names, sizes))}
@@ -54,7 +55,7 @@ def tables_response(
         name: np.concatenate([table.times[name] for table in tables]) for name in tables[0].times
     }
     told = {**facts, "tags": [dict(table.facts) for table in tables]}
-    return table_response(Table(told, times, columns), arrow=True, form=form)
+    return table_response(Table(told, times, columns), form, times_as)
 
 
 def _stacked(parts: list[Any]) -> Any:
@@ -74,7 +75,7 @@ def _stacked(parts: list[Any]) -> Any:
     raise ApiError(
         400,
         "invalid_request",
-        "cannot answer as one Arrow table",
+        "cannot answer as one table",
         got="tags of numbers and tags of text",
         want="one kind of tags, or JSON",
         where="tag",

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import form_of
 from api.parameters import AggregateParameters, ManyAggregateParameters, no_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
@@ -18,7 +19,6 @@ from api.serialize import (
     damage_facts,
     table_response,
     tag_facts,
-    wants_arrow,
     window_facts,
 )
 from api.sources_json import collected_facts
@@ -36,11 +36,11 @@ def aggregates(
     request: Request, parameters: Annotated[AggregateParameters, Query()], _: Reader
 ) -> Response:
     """Answer one row per interval: each aggregate with its status, and what it stands on."""
-    arrow = wants_arrow(request)
+    form = form_of(request)
     window_ns = window_of(request, parameters)
     result = _ask(request, parameters, window_ns)(parameters.tag)
     return table_response(
-        _table(request, parameters, result, window_ns), arrow=arrow, form=parameters.time
+        _table(request, parameters, result, window_ns), form=form, times=parameters.time
     )
 
 

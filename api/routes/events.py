@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from api.body import read_body
 from api.event_payload import HOUSE_KINDS, columns_of, parse_events
+from api.forms import form_of
 from api.idempotency import idempotency_key
 from api.parameters import EventListParameters, no_parameters
 from api.routes.samples import parse
@@ -16,7 +17,6 @@ from api.serialize import (
     damage_facts,
     json_response,
     table_response,
-    wants_arrow,
     window_facts,
 )
 from api.values import nullable
@@ -83,7 +83,7 @@ def quarantine(
 
 def _events_response(request: Request, kind: str, parameters: EventListParameters) -> Response:
     columns_of(kind)
-    arrow = wants_arrow(request)
+    form = form_of(request)
     start_ns, end_ns = window_of(request, parameters)
     known_lsn = known_lsn_of(request, parameters)
     found: EventColumns = historian_of(request).read_events(kind, start_ns, end_ns, known_lsn)
@@ -101,4 +101,4 @@ def _events_response(request: Request, kind: str, parameters: EventListParameter
         **damage_facts(found.damage, parameters.time),
     }
     table = Table(facts, {"time": found.timestamp_ns[last]}, columns)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    return table_response(table, form=form, times=parameters.time)

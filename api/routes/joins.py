@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import form_of
 from api.parameters import KnownParameters, Name, Parameters, no_parameters
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import (
@@ -16,7 +17,6 @@ from api.serialize import (
     TimeForm,
     damage_facts,
     table_response,
-    wants_arrow,
 )
 from api.tables import tables_response
 from api.times import parse_duration, parse_time
@@ -189,7 +189,7 @@ def _overlaps(request: Request, parameters: OverlapJoin) -> Response:
     )
     times = {"start": found.start_ns, "end": found.end_ns}
     table = Table({}, times, {"left": found.left, "right": found.right})
-    return table_response(table, arrow=wants_arrow(request), form=parameters.time)
+    return table_response(table, form=form_of(request), times=parameters.time)
 
 
 def _number(value: Any, valid: Any) -> ColumnData:

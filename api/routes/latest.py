@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import form_of
 from api.parameters import LatestParameters, ManyLatestParameters, no_parameters
 from api.security import Reader, historian_of
-from api.serialize import Table, json_response, plain_json, table_response, wants_arrow
+from api.serialize import Table, json_response, plain_json, table_response
 from api.times import time_json, times_json
 from api.values import nullable
 from query.result import LatestResult
@@ -36,10 +37,10 @@ async def latest_of_many(request: Request, _: Reader) -> Response:
 
 
 def _answer(request: Request, parameters: LatestParameters) -> Response:
-    arrow = wants_arrow(request)
+    form = form_of(request)
     result = historian_of(request).query.latest(parameters.tag)
-    if arrow:
-        return table_response(_table(result), arrow=True, form="ns")
+    if form != "json":
+        return table_response(_table(result), form, parameters.time)
     present = result.present.tolist()
     times = times_json(result.timestamp_ns, parameters.time)
     answer = {
@@ -101,6 +102,7 @@ def _table(result: LatestResult) -> Table:
             "quality": np.ascontiguousarray(result.quality),
             "value_float64": nullable(of[float], ValueType.FLOAT64),
             "value_int64": nullable(_within(of[int], 2**63), ValueType.INT64),
+            "value_uint64": nullable(_beyond(of[int], 2**63), ValueType.UINT64),
             "value_text": nullable(of[str], ValueType.TEXT),
             "value_bool": nullable(of[bool], ValueType.BOOL),
         },
@@ -109,3 +111,7 @@ def _table(result: LatestResult) -> Table:
 
 def _within(values: list[Any], bound: int) -> list[Any]:
     return [v if v is None or v < bound else None for v in values]
+
+
+def _beyond(values: list[Any], bound: int) -> list[Any]:
+    return [None if v is None or v < bound else v for v in values]

@@ -6,9 +6,10 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from api.forms import form_of
 from api.parameters import EnergyParameters, no_parameters
 from api.security import Reader, historian_of, window_of
-from api.serialize import Table, json_response, table_response, wants_arrow, window_facts
+from api.serialize import Table, json_response, table_response, window_facts
 from api.times import parse_duration
 from api.values import nullable
 from query.request import CutRequest
@@ -30,7 +31,7 @@ def energy(
     request: Request, meter: str, parameters: Annotated[EnergyParameters, Query()], _: Reader
 ) -> Response:
     """Answer energy per interval of [start, end); null, with the reason, where it is unknown."""
-    arrow = wants_arrow(request)
+    form = form_of(request)
     start_ns, end_ns = window_of(request, parameters)
     source = historian_of(request).energy
     step, labels = parameters.step(), tuple[str, ...]()
@@ -58,4 +59,4 @@ def energy(
     if step == "shift":
         columns["shift"] = nullable(list(labels), ValueType.TEXT)
     table = Table(facts, {"start": found.start_ns, "end": found.end_ns}, columns)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    return table_response(table, form=form, times=parameters.time)

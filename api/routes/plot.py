@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import Form, form_of
 from api.parameters import ManyPlotParameters, PlotParameters, no_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
@@ -18,7 +19,6 @@ from api.serialize import (
     damage_facts,
     table_response,
     tag_facts,
-    wants_arrow,
     window_facts,
 )
 from api.sources_json import collected_facts
@@ -32,11 +32,11 @@ router = APIRouter(tags=["read"])
 @router.get("/v1/plot")
 def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Reader) -> Response:
     """Answer few real samples that draw the line, and where it breaks."""
-    arrow = wants_arrow(request)
+    form = form_of(request)
     window_ns = window_of(request, parameters)
     result = _ask(request, parameters, window_ns)(parameters.tag)
-    table = _table(request, parameters, result, window_ns, arrow=arrow)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    table = _table(request, parameters, result, window_ns, form=form)
+    return table_response(table, form=form, times=parameters.time)
 
 
 @router.post("/v1/plot", dependencies=[Depends(no_parameters)])
@@ -47,10 +47,10 @@ async def plot_of_many(request: Request, _: Reader) -> Response:
 
 
 def _many(request: Request, parameters: ManyPlotParameters) -> Response:
-    arrow, window_ns = wants_arrow(request), window_of(request, parameters)
+    form, window_ns = form_of(request), window_of(request, parameters)
     ask = _ask(request, parameters, window_ns)
     found = historian_of(request).query.many(parameters.tag, ask, len)
-    tables = [_table(request, parameters, result, window_ns, arrow=arrow) for result in found]
+    tables = [_table(request, parameters, result, window_ns, form=form) for result in found]
     return tables_response(request, tables, {}, parameters.time)
 
 
@@ -71,7 +71,7 @@ def _table(
     result: PlotResult,
     window_ns: Window,
     *,
-    arrow: bool,
+    form: Form,
 ) -> Table:
     facts: dict[str, Any] = {
         **tag_facts(result.tag),
@@ -82,7 +82,7 @@ def _table(
         **collected_facts(request, result.tag.name, window_ns, parameters.time),
     }
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
-    if arrow:
+    if form != "json":
         columns |= {"bound": result.bound, "break": result.mark}
     else:
         facts["bound_rows"] = np.flatnonzero(result.bound).tolist()

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import Form, form_of
 from api.parameters import ManyRawParameters, RawParameters, no_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
@@ -18,7 +19,6 @@ from api.serialize import (
     damage_facts,
     table_response,
     tag_facts,
-    wants_arrow,
     window_facts,
 )
 from api.sources_json import collected_facts
@@ -32,11 +32,11 @@ router = APIRouter(tags=["read"])
 @router.get("/v1/raw")
 def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Reader) -> Response:
     """Answer stored samples of [start, end), ascending unless ``backward``."""
-    arrow = wants_arrow(request)
+    form = form_of(request)
     window_ns = window_of(request, parameters)
     result = _ask(request, parameters, window_ns)(parameters.tag)
-    table = _table(request, parameters, result, window_ns, arrow=arrow)
-    return table_response(table, arrow=arrow, form=parameters.time)
+    table = _table(request, parameters, result, window_ns, form=form)
+    return table_response(table, form=form, times=parameters.time)
 
 
 @router.post("/v1/raw", dependencies=[Depends(no_parameters)])
@@ -47,10 +47,10 @@ async def raw_of_many(request: Request, _: Reader) -> Response:
 
 
 def _many(request: Request, parameters: ManyRawParameters) -> Response:
-    arrow, window_ns = wants_arrow(request), window_of(request, parameters)
+    form, window_ns = form_of(request), window_of(request, parameters)
     ask = _ask(request, parameters, window_ns)
     found = historian_of(request).query.many(parameters.tag, ask, len)
-    tables = [_table(request, parameters, result, window_ns, arrow=arrow) for result in found]
+    tables = [_table(request, parameters, result, window_ns, form=form) for result in found]
     return tables_response(request, tables, {}, parameters.time)
 
 
@@ -83,7 +83,7 @@ def _table(
     result: RawResult,
     window_ns: Window,
     *,
-    arrow: bool,
+    form: Form,
 ) -> Table:
     facts: dict[str, Any] = {
         **tag_facts(result.tag),
@@ -96,7 +96,7 @@ def _table(
     columns: dict[str, Any] = {"quality": result.columns.quality, "value": result.columns.value}
     if parameters.revisions == "all":
         columns["lsn"] = result.columns.lsn
-    if arrow:
+    if form != "json":
         columns |= {"bound": result.bound, "interpolated": result.interpolated}
     else:
         facts["bound_rows"] = np.flatnonzero(result.bound).tolist()

@@ -6,6 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from api.forms import form_of
 from api.parameters import SpansParameters
 from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, window_of
@@ -14,7 +15,6 @@ from api.serialize import (
     damage_facts,
     table_response,
     tag_facts,
-    wants_arrow,
     window_facts,
 )
 from api.sources_json import collected_facts
@@ -29,7 +29,7 @@ _WORDS = np.array(["unknown", "true", "false"], np.object_)  # by state: 0, 1, -
 @router.get("/v1/spans")
 def spans(request: Request, parameters: Annotated[SpansParameters, Query()], _: Reader) -> Response:
     """Answer the spans that tile the window, each with its state, and how long each state lasts."""
-    arrow = wants_arrow(request)
+    form = form_of(request)
     window_ns = start_ns, end_ns = window_of(request, parameters)
     shortest = parameters.min_length
     result = historian_of(request).query.spans(
@@ -44,22 +44,22 @@ def spans(request: Request, parameters: Annotated[SpansParameters, Query()], _: 
             known_at_lsn=known_lsn_of(request, parameters),
         )
     )
-    form = parameters.time
+    times_as = parameters.time
     facts: dict[str, Any] = {
         "where": parameters.where,
         "tags": [
             tag_facts(tag)
-            | complete_facts(request, tag.name, window_ns, form)
-            | collected_facts(request, tag.name, window_ns, form)
+            | complete_facts(request, tag.name, window_ns, times_as)
+            | collected_facts(request, tag.name, window_ns, times_as)
             for tag in result.tags
         ],
-        **window_facts(start_ns, end_ns, form),
+        **window_facts(start_ns, end_ns, times_as),
         "true_ns": result.true_ns,
         "false_ns": result.false_ns,
         "unknown_ns": result.unknown_ns,
         "samples_used": result.samples_used,
-        **damage_facts(result.damage, form),
+        **damage_facts(result.damage, times_as),
     }
     state = ColumnData(ValueType.TEXT, _WORDS[result.state])
     times = {"start": result.start_ns, "end": result.end_ns}
-    return table_response(Table(facts, times, {"state": state}), arrow=arrow, form=form)
+    return table_response(Table(facts, times, {"state": state}), form=form, times=times_as)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.documents import asked
+from api.forms import form_of
 from api.parameters import (
     AtTimesParameters,
     InterpolatedParameters,
@@ -21,7 +22,6 @@ from api.serialize import (
     json_response,
     plain_json,
     table_response,
-    wants_arrow,
     window_facts,
 )
 from api.times import parse_duration, times_json
@@ -115,12 +115,13 @@ def _response(
         **damage_facts(damage, parameters.time),
     }
     values = [ColumnData(column.type, column.value, column.valid) for column in columns]
-    if wants_arrow(request):
+    form = form_of(request)
+    if form != "json":
         named: dict[str, Any] = {}
         for column, value in zip(columns, values, strict=True):
             named[f"value:{column.tag.name}"] = value
             named[f"status:{column.tag.name}"] = column.status
-        return table_response(Table(facts, {"time": result.time_ns}, named), True, "ns")
+        return table_response(Table(facts, {"time": result.time_ns}, named), form, parameters.time)
     answer = {
         **facts,
         "count": len(result.time_ns),
