@@ -221,3 +221,19 @@ def test_many_tags_are_one_long_csv(house):
         assert refused.status_code == 400
 
     house.run(work)
+
+
+def test_joins_events_and_the_quarantine_answer_csv(house):
+    async def work(client, historian):
+        await _plant(client)
+        accept = {"accept": "text/csv"}
+        asked = {"tags": [{"tag": "n"}], "at": [str(BEGIN)]}
+        answer = await client.post("/v1/joins/as-of", json=asked, headers=accept)
+        assert answer.status_code == 200, answer.text
+        assert len(_read(answer.content)) == 2
+        for path in ("/v1/quarantine", "/v1/events/unit_created"):
+            answer = await client.get(path, params={**WINDOW, "form": "csv"})
+            assert answer.status_code == 200, answer.text
+            assert len(_read(answer.content)) == 1
+
+    house.run(work)

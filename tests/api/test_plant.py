@@ -91,11 +91,14 @@ def test_energy_knows_the_wrap_and_says_what_it_does_not_know(house):
             await client.get("/v1/meters/M1/energy", params={**WINDOW, "interval": "1m"})
         ).json()
         meters = (await client.get("/v1/meters")).json()["meters"]
-        return known, split, meters
+        table = await client.get("/v1/meters/M1/energy", params={**window, "form": "csv"})
+        return known, split, meters, table.text.split("\r\n")
 
-    known, split, meters = house.run(work)
+    known, split, meters, lines = house.run(work)
 
     assert ([15.0], "Wh") == (known["energy"], known["eng_unit"])
+    assert "start,end,energy [Wh],estimated,reason" == lines[0]
+    assert "15.0" == lines[1].split(",")[2]
     assert 10 == split["count"] == len(split["energy"])
     assert split["energy"][5] is None
     assert split["reason"][5]
