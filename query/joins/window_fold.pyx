@@ -50,9 +50,13 @@ def join_windows(
     if n == 0 or first == behind:
         return
     samples.time, samples.value, samples.n = &time[0], &value[0], n
-    samples.quality = NULL if quality is None else &quality[0]
-    samples.valid = NULL if valid is None else &valid[0]
-    samples.made = NULL if made is None else &made[0]
+    samples.quality, samples.valid, samples.made = NULL, NULL, NULL
+    if quality is not None:
+        samples.quality = &quality[0]
+    if valid is not None:
+        samples.valid = &valid[0]
+    if made is not None:
+        samples.made = &made[0]
     samples.data_end, samples.hold_max = data_end, hold_max
     samples.low, samples.high = band_low, band_high
     samples.worst, samples.stepped, samples.plain = worst, stepped, 0
