@@ -346,3 +346,24 @@ def no_parameters(request: Request) -> None:
             want="no parameters",
             where="query",
         )
+
+
+def single_parameters(request: Request) -> None:
+    """Refuse a parameter given twice that takes one value: the others would be lost silently.
+
+    Raises
+    ------
+    ApiError
+        ``invalid_parameter`` (400).
+    """
+    names = [name for name, _ in request.query_params.multi_items() if name != "aggregate"]
+    for name in names:
+        if names.count(name) > 1:
+            raise ApiError(
+                400,
+                "invalid_parameter",
+                f"cannot take parameter {name[:64]!r} more than once",
+                got=f"{names.count(name)} values",
+                want="one value; many tags are asked for by POST" if name == "tag" else "one value",
+                where=f"query {name[:64]}",
+            )

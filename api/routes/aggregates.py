@@ -11,7 +11,12 @@ from starlette.responses import Response
 
 from api.documents import asked
 from api.forms import form_of
-from api.parameters import AggregateParameters, ManyAggregateParameters, no_parameters
+from api.parameters import (
+    AggregateParameters,
+    ManyAggregateParameters,
+    no_parameters,
+    single_parameters,
+)
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
@@ -31,7 +36,7 @@ from storage_engine.sample import ColumnData, ValueType
 router = APIRouter(tags=["read"])
 
 
-@router.get("/v1/aggregates")
+@router.get("/v1/aggregates", dependencies=[Depends(single_parameters)])
 def aggregates(
     request: Request, parameters: Annotated[AggregateParameters, Query()], _: Reader
 ) -> Response:

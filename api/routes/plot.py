@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.documents import asked
 from api.forms import Form, form_of
-from api.parameters import ManyPlotParameters, PlotParameters, no_parameters
+from api.parameters import ManyPlotParameters, PlotParameters, no_parameters, single_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
@@ -29,7 +29,7 @@ from query.result import PlotResult
 router = APIRouter(tags=["read"])
 
 
-@router.get("/v1/plot")
+@router.get("/v1/plot", dependencies=[Depends(single_parameters)])
 def plot(request: Request, parameters: Annotated[PlotParameters, Query()], _: Reader) -> Response:
     """Answer few real samples that draw the line, and where it breaks."""
     form = form_of(request)

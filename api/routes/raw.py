@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.documents import asked
 from api.forms import Form, form_of
-from api.parameters import ManyRawParameters, RawParameters, no_parameters
+from api.parameters import ManyRawParameters, RawParameters, no_parameters, single_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
 from api.serialize import (
@@ -29,7 +29,7 @@ from query.result import RawResult
 router = APIRouter(tags=["read"])
 
 
-@router.get("/v1/raw")
+@router.get("/v1/raw", dependencies=[Depends(single_parameters)])
 def raw(request: Request, parameters: Annotated[RawParameters, Query()], _: Reader) -> Response:
     """Answer stored samples of [start, end), ascending unless ``backward``."""
     form = form_of(request)

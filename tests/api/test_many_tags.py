@@ -95,3 +95,16 @@ def test_what_is_wrong_is_refused_before_anything_is_read(house):
     assert (422, "tag", "at most 41") == tags
     assert (400, "tag 'state'") == text[:2]
     assert (400, "one kind of tags, or JSON") == (kinds[0], kinds[2])
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_parameter_given_twice_is_refused_not_lost(house, path):
+    async def work(client, historian):
+        await _plant(client)
+        found = []
+        for twice in ({"tag": NAMES[:2]}, {"tag": NAMES[0], "time": ["ns", "iso"]}):
+            answer = await client.get(f"/v1/{path}", params={**WINDOW, **ASKED[path], **twice})
+            found.append((answer.status_code, answer.json()["error"]["where"]))
+        return found
+
+    assert [(400, "query tag"), (400, "query time")] == house.run(work)
