@@ -1,7 +1,7 @@
 """Answers about several tags: a table each in JSON, one long table in Arrow and CSV."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.errors import ApiError
 from api.forms import form_of
+from api.security import historian_of
 from api.serialize import (
     Table,
     TimeForm,
@@ -18,7 +19,22 @@ from api.serialize import (
 )
 from storage_engine.sample import ColumnData, ValueType
 
+_R = TypeVar("_R")
 _NUMBERS = {ValueType.FLOAT32, ValueType.BOOL, ValueType.INT64, ValueType.UINT64}
+
+
+def answer_many(
+    request: Request,
+    names: Sequence[str],
+    ask: Callable[[str], _R],
+    table: Callable[[_R], Table],
+    times_as: TimeForm,
+    *,
+    size: Callable[[_R], int] = len,  # type: ignore[assignment] # answers have a length
+) -> Response:
+    """Ask for many tags and answer their tables; see ``query.engine.Query.many``."""
+    found = historian_of(request).query.many(names, ask, size)
+    return tables_response(request, [table(result) for result in found], {}, times_as)
 
 
 def tables_response(

@@ -27,7 +27,7 @@ from api.serialize import (
     window_facts,
 )
 from api.sources_json import collected_facts
-from api.tables import tables_response
+from api.tables import answer_many
 from api.times import parse_duration
 from query.request import AggregateRequest
 from query.result import AggregateResult
@@ -59,9 +59,14 @@ async def aggregates_of_many(request: Request, _: Reader) -> Response:
 def _many(request: Request, parameters: ManyAggregateParameters) -> Response:
     window_ns, each = window_of(request, parameters), len(parameters.aggregate)
     ask = _ask(request, parameters, window_ns)
-    found = historian_of(request).query.many(parameters.tag, ask, lambda r: each * len(r))
-    tables = [_table(request, parameters, result, window_ns) for result in found]
-    return tables_response(request, tables, {}, parameters.time)
+    return answer_many(
+        request,
+        parameters.tag,
+        ask,
+        lambda result: _table(request, parameters, result, window_ns),
+        parameters.time,
+        size=lambda result: each * len(result),
+    )
 
 
 def _ask(

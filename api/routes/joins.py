@@ -113,7 +113,8 @@ async def join_overlaps(request: Request, _: Reader) -> Response:
 
 
 def _windows(request: Request, parameters: WindowJoin) -> Response:
-    start, end = (_times(request, parameters, name) for name in ("start", "end"))
+    now_ns = now_ns_of(request)
+    start, end = (_times(parameters, name, now_ns) for name in ("start", "end"))
     found = historian_of(request).query.join_windows(
         JoinWindowsRequest(
             tuple(tag.join_tag() for tag in parameters.tags),
@@ -143,7 +144,7 @@ def _windows(request: Request, parameters: WindowJoin) -> Response:
 
 
 def _as_of(request: Request, parameters: TimeJoin) -> Response:
-    times = _times(request, parameters, "at")
+    times = _times(parameters, "at", now_ns_of(request))
     age = parameters.max_age
     found = historian_of(request).query.join_times(
         JoinTimesRequest(
@@ -178,8 +179,9 @@ def _samples(found: AsOfResult) -> dict[str, Any]:
 
 
 def _overlaps(request: Request, parameters: OverlapJoin) -> Response:
+    now_ns = now_ns_of(request)
     sides = [
-        tuple(_times(request, side, name) for name in ("start", "end"))
+        tuple(_times(side, name, now_ns) for name in ("start", "end"))
         for side in (parameters.left, parameters.right)
     ]
     least_ns = 1 if parameters.least is None else parse_duration(parameters.least, "least")
@@ -196,10 +198,9 @@ def _number(value: Any, valid: Any) -> ColumnData:
     return ColumnData(ValueType.FLOAT64, value, valid)
 
 
-def _times(request: Request, parameters: Any, name: str) -> Int64Array:
+def _times(parameters: Any, name: str, now_ns: int) -> Int64Array:
     """Times of a column: nanoseconds as numbers or digits, or any text a parameter may be."""
     values = getattr(parameters, name)
-    now_ns = now_ns_of(request)
     if all(type(value) is int for value in values):
         try:
             return np.array(values, np.int64)

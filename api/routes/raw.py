@@ -22,7 +22,7 @@ from api.serialize import (
     window_facts,
 )
 from api.sources_json import collected_facts
-from api.tables import tables_response
+from api.tables import answer_many
 from query.request import RawRequest
 from query.result import RawResult
 
@@ -49,9 +49,13 @@ async def raw_of_many(request: Request, _: Reader) -> Response:
 def _many(request: Request, parameters: ManyRawParameters) -> Response:
     form, window_ns = form_of(request), window_of(request, parameters)
     ask = _ask(request, parameters, window_ns)
-    found = historian_of(request).query.many(parameters.tag, ask, len)
-    tables = [_table(request, parameters, result, window_ns, form=form) for result in found]
-    return tables_response(request, tables, {}, parameters.time)
+    return answer_many(
+        request,
+        parameters.tag,
+        ask,
+        lambda result: _table(request, parameters, result, window_ns, form=form),
+        parameters.time,
+    )
 
 
 def _ask(

@@ -48,7 +48,7 @@ from query.expression.tree import (
 
 DEPTH_MAX = 64  # nodes and parentheses inside each other
 TAGS_MAX = 50
-_VALUE = "a tag, a number, a text, true, false, a function or a parenthesis"
+_VALUE = "a tag in braces, a number, a text in quotes, true, false, a function or a parenthesis"
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _INFIX = {
     "or": OR, "and": AND, "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT,

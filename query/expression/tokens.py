@@ -94,9 +94,7 @@ def _token(text: str, at: int) -> tuple[Token, int]:
         while end < len(text) and text[end].isascii() and (text[end].isalnum() or text[end] == "_"):
             end += 1
         word = text[at:end]
-        if word.lower() not in WORDS:
-            refuse(f"the word {word[:_GOT_MAX]!r}", "a tag in braces, a text in quotes", at)
-        return Token("word", word.lower(), at), end
+        return Token("word", word.lower() if word.lower() in WORDS else word, at), end
     sign = next((one for one in _SIGNS if text.startswith(one, at)), "")
     if not sign:
         refuse(repr(character), "a tag, a number, a text, a word or a sign", at)

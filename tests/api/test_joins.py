@@ -48,6 +48,19 @@ def test_windows_are_answered_per_tag_in_both_forms(house):
     house.run(work)
 
 
+def test_spoken_times_of_all_columns_have_one_now(house):
+    """Windows that abut in words abut."""
+
+    async def work(client, historian):
+        await _plant(client)
+        spoken = {"start": ["now-20s", "now-10s"], "end": ["now-10s", "now"]}
+        answer = await client.post("/v1/joins/windows", json={**WINDOWS, **spoken})
+        (table,) = answer.json()["tags"]
+        assert table["start"][1] == table["end"][0]
+
+    house.run(work)
+
+
 def test_as_of_and_overlaps(house):
     async def work(client, historian):
         await _plant(client)
