@@ -218,6 +218,7 @@ class ValueParameters(FormParameters):
     stepped: bool | None = None
     hold_last: bool = False
     gaps: bool = True
+    where: str | None = None
     time: TimeForm = "ns"
 
 

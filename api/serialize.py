@@ -21,8 +21,8 @@ from storage_engine.sample import AnyArray, ColumnData, Damage, Int64Array, Valu
 
 SAFE_INTEGER_MAX = 2**53 - 1
 TimeForm = Literal["ns", "iso"]
-
-
+# Words for the states of a filter: 0, 1, -1.
+STATES = np.array(["unknown", "true", "false"], np.object_)
 _AS_IT_IS = frozenset({str, bool, type(None)})
 
 

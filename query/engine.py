@@ -12,7 +12,13 @@ from query.errors import LimitExceeded
 from query.expression.condition import Condition
 from query.expression.parser import parse
 from query.expression.tree import tags_of
-from query.filtered import aggregate_where, plan_spans, read_raw_where, read_spans
+from query.filtered import (
+    aggregate_where,
+    among_others,
+    plan_spans,
+    read_raw_where,
+    read_spans,
+)
 from query.interval import aggregate_windows, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
@@ -253,18 +259,25 @@ class Query:
         UnknownTag
             For the first name that is no tag.
         BadRequest, LimitExceeded
-            See ``plan_moments``.
+            See ``plan_moments``; and of a filter as :meth:`spans`.
         """
         times = plan_moments(request, self._limits, self.calendars)
         tags = [self._resolver.resolve(name) for name in request.tags]
         now_ns = self._clock_now() if request.hold_last else None
+        condition, state, asked = None, None, times
+        if request.where is not None:
+            condition = self._condition(request.where, request)
+            state = condition.states(times)
+            asked = times[state == 1]
         columns = []
         for tag in tags:
             samples = self._samples(tag, request.known_at_lsn)
             rules = rules_of(samples, request, now_ns)
             simple = request.bounds == "simple"
-            columns.append(values_at(samples, times, rules, self._limits, simple=simple))
-        return MomentsResult(times, tuple(columns))
+            found = values_at(samples, asked, rules, self._limits, simple=simple)
+            columns.append(found if state is None else among_others(found, state))
+        damage = () if condition is None else condition.damage
+        return MomentsResult(times, tuple(columns), state, damage)
 
     def join_windows(self, request: JoinWindowsRequest) -> JoinWindowsResult:
         """What tags did during windows; raises as ``query.joins.join.Joins.windows``."""
@@ -306,10 +319,13 @@ class Query:
             resolution_ns=request.resolution_ns,
             gaps=request.gaps,
         )
-        sources = {}
+        sources, own = {}, {}
         for name in tags_of(tree):
-            samples = self._samples(self._resolver.resolve(name), request.known_at_lsn)
-            sources[name] = (samples, rules_of(samples, rules, now_ns))
+            tag = self._resolver.resolve(name)
+            if tag not in own:
+                samples = self._samples(tag, request.known_at_lsn)
+                own[tag] = (samples, rules_of(samples, rules, now_ns))
+            sources[name] = own[tag]
         return Condition(tree, sources, self._limits)
 
     def plot(self, request: PlotRequest) -> PlotResult:

@@ -10,13 +10,20 @@ from query.columns import join_columns, take_columns
 from query.errors import BadRequest, LimitExceeded
 from query.expression.condition import Condition
 from query.expression.feed import too_many
+from query.expression.pieces import Int8Array
 from query.interval import aggregate_windows
 from query.intervals import check_times
 from query.parts import Parts, parts_in
 from query.plan import AggregatePlan, RawPlan
 from query.raw import read_raw
 from query.request import AggregateRequest, QueryLimits, RawRequest, SpansRequest
-from query.result import AggregateColumn, AggregateResult, RawResult, SpansResult
+from query.result import (
+    AggregateColumn,
+    AggregateResult,
+    MomentsColumn,
+    RawResult,
+    SpansResult,
+)
 from query.series import TagSamples
 from storage_engine.sample import BAD_NO_DATA, Int64Array
 
@@ -172,6 +179,19 @@ def aggregate_where(
         edited=_placed(found.edited, held, count),
         true_ns=parts.time(count),
         unknown_ns=parts_in(spans, 0, windows).time(count),
+    )
+
+
+def among_others(column: MomentsColumn, state: Int8Array) -> MomentsColumn:
+    """Values of the times at which a filter is true among those at which it is not."""
+    held, count = np.flatnonzero(state == 1), len(state)
+    status = np.full(count, BAD_NO_DATA, np.uint32)
+    status[held] = column.status
+    return replace(
+        column,
+        value=_placed(column.value, held, count),
+        valid=_placed(column.valid, held, count),
+        status=status,
     )
 
 

@@ -265,6 +265,9 @@ class MomentsRequest:
         After the tag's longest hold, and where nobody collected it, the value is not known.
     known_at_lsn : int or None
         Answer as known when this log sequence number was the newest.
+    where : str or None
+        A filter: at times at which it is not true there is no value. Its tags go by the same
+        rules, but for ``stepped``.
     """
 
     tags: tuple[str, ...]
@@ -283,3 +286,4 @@ class MomentsRequest:
     resolution_ns: int = 1
     known_at_lsn: int | None = None
     gaps: bool = True
+    where: str | None = None

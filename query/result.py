@@ -239,10 +239,24 @@ class MomentsColumn:
 
 @dataclass(frozen=True, slots=True)
 class MomentsResult:
-    """Values of tags at the same times; ``columns`` in the order of the tags asked for."""
+    """Values of tags at the same times.
+
+    Attributes
+    ----------
+    time_ns : int64, shape (n,)
+        In the order asked for.
+    columns : tuple of MomentsColumn
+        In the order of the tags asked for.
+    state : int8, shape (n,), or None
+        Of a filtered read, 1 where the filter is true, -1 false, 0 not known; else None.
+    damage : tuple of Damage
+        What the filter had to leave out.
+    """
 
     time_ns: Int64Array
     columns: tuple[MomentsColumn, ...]
+    state: npt.NDArray[np.int8] | None = None
+    damage: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ def query(
             "revisions": revisions,
             "where": where,
         },
-        Read.AT_TIMES: {"at": at or ["now"]},
-        Read.INTERPOLATED: {**window, "interval": interval},
+        Read.AT_TIMES: {"at": at or ["now"], "where": where},
+        Read.INTERPOLATED: {**window, "interval": interval, "where": where},
         Read.AGGREGATES: {
             **window,
             "aggregate": aggregate or ["TimeAverage"],
@@ -101,7 +101,7 @@ def _check(read: Read, tags: list[str] | None, where: str) -> None:
         raise typer.BadParameter(f"{read.value} takes {want}")
     if read is Read.SPANS and not where:
         raise typer.BadParameter("spans takes --where")
-    if where and read not in (Read.SPANS, Read.RAW, Read.AGGREGATES):
+    if where and read in (Read.LATEST, Read.PLOT):
         raise typer.BadParameter(f"{read.value} takes no --where")
 
 
@@ -120,9 +120,10 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
     if read in (Read.AT_TIMES, Read.INTERPOLATED):
         (tag,), (eng_unit,) = answer["tag"], answer["eng_unit"]
         (value,), (status,) = answer["value"], answer["status"]
-        print_table(
-            {"time": answer["time"], "value": value, "status": status}, title=_title(tag, eng_unit)
-        )
+        columns = {"time": answer["time"], "value": value, "status": status}
+        if "state" in answer:
+            columns["state"] = answer["state"]
+        print_table(columns, title=_title(tag, eng_unit))
         return
     if read is Read.SPANS:
         print_table({h: answer[h] for h in ("start", "end", "state")}, title=answer["where"])

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -11,6 +10,7 @@ from api.parameters import SpansParameters
 from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, window_of
 from api.serialize import (
+    STATES,
     Table,
     damage_facts,
     table_response,
@@ -23,7 +23,6 @@ from query.request import SpansRequest
 from storage_engine.sample import ColumnData, ValueType
 
 router = APIRouter(tags=["read"])
-_WORDS = np.array(["unknown", "true", "false"], np.object_)  # by state: 0, 1, -1
 
 
 @router.get("/v1/spans")
@@ -60,6 +59,6 @@ def spans(request: Request, parameters: Annotated[SpansParameters, Query()], _: 
         "samples_used": result.samples_used,
         **damage_facts(result.damage, times_as),
     }
-    state = ColumnData(ValueType.TEXT, _WORDS[result.state])
+    state = ColumnData(ValueType.TEXT, STATES[result.state])
     times = {"start": result.start_ns, "end": result.end_ns}
     return table_response(Table(facts, times, {"state": state}), form=form, times=times_as)

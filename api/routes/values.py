@@ -17,6 +17,7 @@ from api.parameters import (
 )
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of, window_of
 from api.serialize import (
+    STATES,
     Table,
     damage_facts,
     json_response,
@@ -27,7 +28,7 @@ from api.serialize import (
 from api.times import parse_duration, times_json
 from query.request import MomentsRequest
 from query.result import MomentsResult
-from storage_engine.sample import ColumnData
+from storage_engine.sample import ColumnData, ValueType
 
 router = APIRouter(tags=["read"])
 
@@ -97,6 +98,7 @@ def _rules(
         "hold_last": parameters.hold_last,
         "gaps": parameters.gaps,
         "known_at_lsn": known_lsn_of(request, parameters),
+        "where": parameters.where,
     }
 
 
@@ -107,17 +109,21 @@ def _response(
     facts: dict[str, Any],
 ) -> Response:
     columns = result.columns
-    damage = tuple(dict.fromkeys(one for column in columns for one in column.damage))
+    damage = {one: None for column in columns for one in column.damage}
+    damage |= dict.fromkeys(result.damage)
     facts |= {
         "tag": [column.tag.name for column in columns],
         "type": [column.type.name.lower() for column in columns],
         "eng_unit": [column.tag.eng_unit for column in columns],
-        **damage_facts(damage, parameters.time),
+        **damage_facts(tuple(damage), parameters.time),
     }
     values = [ColumnData(column.type, column.value, column.valid) for column in columns]
+    state = None if result.state is None else STATES[result.state]
     form = form_of(request)
     if form != "json":
         named: dict[str, Any] = {}
+        if state is not None:
+            named["state"] = ColumnData(ValueType.TEXT, state)
         for column, value in zip(columns, values, strict=True):
             named[f"value:{column.tag.name}"] = value
             named[f"status:{column.tag.name}"] = column.status
@@ -129,4 +135,6 @@ def _response(
         "value": [plain_json(value) for value in values],
         "status": [column.status for column in columns],
     }
+    if state is not None:
+        answer["state"] = state.tolist()
     return json_response(answer)

@@ -11,13 +11,17 @@ from query.expression.gone import with_summaries
 from query.expression.kinds import check
 from query.expression.pieces import Int8Array, Truths
 from query.expression.slopes import check_lines
-from query.expression.spans import Spans
+from query.expression.spans import Spans, joined
 from query.expression.tree import Node, tags_of
 from query.facts.rules import Rules
 from query.ports import Tag
 from query.request import QueryLimits
-from query.series import TagSamples
+from query.series import TIME_MAX_NS, TagSamples
 from storage_engine.sample import Damage, Int64Array
+
+_GAP_NS = 300_000_000_000  # between windows that is read rather than left out
+# Rows that are read at once for times, and for each of them.
+_ROWS_MIN, _ROWS_EACH = 1_024, 16
 
 
 class Condition:
@@ -44,10 +48,14 @@ class Condition:
         sources: Mapping[str, tuple[TagSamples, Rules]],
         limits: QueryLimits,
     ) -> None:
-        self._tree, self._sources, self._limits = tree, sources, limits
+        self._tree, self._limits = tree, limits
         self._tags = {name: samples.tag for name, (samples, _) in sources.items()}
         check(tree, {name: tag.type for name, tag in self._tags.items()})
         check_lines(tree, self._tags)
+        # A tag under two names is read once.
+        first: dict[Tag, str] = {}
+        self._same = {name: first.setdefault(tag, name) for name, tag in self._tags.items()}
+        self._own = {name: sources[name] for name in first.values()}
         self.samples_used = 0
 
     @property
@@ -58,7 +66,7 @@ class Condition:
     @property
     def damage(self) -> tuple[Damage, ...]:
         """What the reads so far had to leave out."""
-        return tuple({d: None for samples, _ in self._sources.values() for d in samples.damage})
+        return tuple({d: None for samples, _ in self._own.values() for d in samples.damage})
 
     def spans(self, start_ns: int, end_ns: int) -> Spans:
         """Spans over [start_ns, end_ns), start before end.
@@ -68,43 +76,90 @@ class Condition:
         LimitExceeded
             For more than ``limits.scan_rows_max`` samples in all, or ``limits.rows_max`` spans.
         """
-        starts: list[Int64Array] = []
-        states: list[Int8Array] = []
-        count, newest = 0, np.zeros(0, np.int8)
-        for truths in self._stretches(start_ns, end_ns):
-            fresh = slice(int(len(newest) > 0 and newest[-1] == truths.state[0]), None)
-            starts.append(truths.start_ns[fresh])
-            states.append(truths.state[fresh])
-            newest = truths.state[-1:]
-            count += len(starts[-1])
-            if count > self._limits.rows_max:
+        return self.during(np.array([start_ns], np.int64), np.array([end_ns], np.int64))
+
+    def states(self, time_ns: Int64Array) -> Int8Array:
+        """State at times in any order, as of spans; raises as :meth:`spans`."""
+        if len(time_ns) == 0:
+            return np.zeros(0, np.int8)
+        times = np.unique(time_ns)
+        rows_max = _ROWS_MIN + _ROWS_EACH * len(times)
+        return self._during(times, times + 1, rows_max, TIME_MAX_NS).at(time_ns)
+
+    def during(self, start_ns: Int64Array, end_ns: Int64Array) -> Spans:
+        """Spans that hold windows; what lies far between them is not read.
+
+        Parameters
+        ----------
+        start_ns, end_ns : int64, shape (n,)
+            Windows [start, end), ascending, none over another; one at least.
+
+        Raises
+        ------
+        LimitExceeded
+            As :meth:`spans`.
+        """
+        return self._during(start_ns, end_ns, self._limits.chunk_rows, _GAP_NS)
+
+    def _during(
+        self, start_ns: Int64Array, end_ns: Int64Array, rows_max: int, gap_ns: int
+    ) -> Spans:
+        limits, count = self._limits, 0
+        parts: list[Spans] = []
+        for truths in self._stretches(start_ns, end_ns, min(rows_max, limits.chunk_rows), gap_ns):
+            end = np.append(truths.start_ns[1:], np.int64(truths.behind_ns))
+            part = Spans(truths.start_ns, end, truths.state)
+            count += len(part) - int(len(parts) > 0 and parts[-1].goes_on(part))
+            if count > limits.rows_max:
                 raise LimitExceeded(
                     "tell when the filter is true",
-                    got=f"more than {self._limits.rows_max} spans",
+                    got=f"more than {limits.rows_max} spans",
                     want="a shorter window",
                     where="where",
                 )
-        start = np.concatenate(starts)
-        return Spans(start, np.append(start[1:], np.int64(end_ns)), np.concatenate(states))
+            parts.append(part)
+        return joined(parts)
 
-    def _stretches(self, start_ns: int, end_ns: int) -> Iterator[Truths]:
-        """Truths over stretches that tile the window, neighbours in one joined."""
-        limits = self._limits
-        rows = max(limits.chunk_rows // max(len(self._sources), 1), 1)
-        window = (start_ns, end_ns)
-        feeds = {
-            name: Feed(*with_summaries(*source, window, limits), window, limits, rows=rows)
-            for name, source in self._sources.items()
+    def _stretches(
+        self, start_ns: Int64Array, end_ns: Int64Array, rows_max: int, gap_ns: int
+    ) -> Iterator[Truths]:
+        """Truths over stretches that hold the windows, ascending.
+
+        A gap between windows is left out where it is longer than ``gap_ns``, or than what was
+        read at once before it.
+        """
+        window, limits = (int(start_ns[0]), int(end_ns[-1])), self._limits
+        sources = {
+            name: with_summaries(*source, window, limits) for name, source in self._own.items()
         }
+        rows = max(rows_max // max(len(sources), 1), 1)
+        breaks = np.flatnonzero(start_ns[1:] - end_ns[:-1] > gap_ns) + 1
+        for first, behind in zip([0, *breaks], [*breaks, len(start_ns)], strict=True):
+            low, end = int(start_ns[first]), int(end_ns[behind - 1])
+            while low < end:
+                feeds = {
+                    name: Feed(*source, (low, end), limits, rows=rows)
+                    for name, source in sources.items()
+                }
+                for truths in self._pass(feeds, low, end):
+                    yield truths
+                    read_ns, low = truths.behind_ns - int(truths.start_ns[0]), truths.behind_ns
+                    wanted = int(start_ns[min(np.searchsorted(end_ns, low, "right"), behind - 1)])
+                    if wanted - low > read_ns:
+                        low = wanted
+                        break
+
+    def _pass(self, feeds: Mapping[str, Feed], low: int, end: int) -> Iterator[Truths]:
+        """Truths over stretches that tile [low, end), neighbours in one joined."""
         types = {name: tag.type for name, tag in self._tags.items()}
-        low = start_ns
-        while low < end_ns:
+        while low < end:
             for feed in feeds.values():
                 self.samples_used += feed.read()
-                if self.samples_used > limits.scan_rows_max:
-                    raise too_many(limits)
-            high = min((feed.known_until_ns for feed in feeds.values()), default=end_ns)
+                if self.samples_used > self._limits.scan_rows_max:
+                    raise too_many(self._limits)
+            high = min((feed.known_until_ns for feed in feeds.values()), default=end)
             cut = (low, high)
             found = {name: feed.take(low, high) for name, feed in feeds.items()}
-            yield Evaluation(types, found, cut).truth(self._tree).joined()
+            named = {name: found[first] for name, first in self._same.items()}
+            yield Evaluation(types, named, cut).truth(self._tree).joined()
             low = high

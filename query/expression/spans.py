@@ -1,5 +1,6 @@
 """Spans of time in which a filter is true, false or not known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from storage_engine.sample import Int64Array
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Spans [start, end) that tile a window, no two neighbours of one state.
+    """Spans [start, end) that tile a window or several, no two that touch of one state.
 
     Attributes
     ----------
@@ -33,13 +34,17 @@ class Spans:
         return int((self.end_ns[chosen] - self.start_ns[chosen]).sum())
 
     def at(self, time_ns: Int64Array) -> Int8Array:
-        """State at times inside the window, in any order."""
+        """State at times inside the windows, in any order."""
         return self.state[np.searchsorted(self.start_ns, time_ns, side="right") - 1]
 
     def of(self, state: int) -> tuple[Int64Array, Int64Array]:
         """Starts and ends of the spans in a state."""
         chosen = self.state == state
         return self.start_ns[chosen], self.end_ns[chosen]
+
+    def goes_on(self, after: "Spans") -> bool:
+        """Whether spans behind these begin with more of the last one."""
+        return bool(self.end_ns[-1] == after.start_ns[0] and self.state[-1] == after.state[0])
 
     def without_short(self, min_length_ns: int) -> "Spans":
         """Let true spans shorter than this be false, and join what is next to each other then."""
@@ -48,3 +53,13 @@ class Spans:
         kept = np.append(True, state[1:] != state[:-1])
         start = self.start_ns[kept]
         return Spans(start, np.append(start[1:], self.end_ns[-1]), state[kept])
+
+
+def joined(parts: Sequence[Spans]) -> Spans:
+    """Spans one behind the other; where two of one state touch they become one."""
+    start = np.concatenate([part.start_ns for part in parts])
+    end = np.concatenate([part.end_ns for part in parts])
+    state = np.concatenate([part.state for part in parts])
+    begins = np.append(True, (state[1:] != state[:-1]) | (start[1:] != end[:-1]))
+    ends = np.append(begins[1:], True)
+    return Spans(start[begins], end[ends], state[begins])

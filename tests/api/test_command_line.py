@@ -45,6 +45,7 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("query", "interpolated", "line/a", "--interval", "6h", "--zone", "Europe/Berlin", *WINDOW),
         ("query", "spans", "--where", "{line/a} > 2", *WINDOW),
         ("query", "raw", "line/a", "--where", "{line/a} > 2", *WINDOW),
+        ("query", "interpolated", "line/a", "--interval", "1s", "--where", "{line/a} > 2", *WINDOW),
         ("query", "aggregates", "line/a", "--where", "{line/a} > 2", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
@@ -104,6 +105,7 @@ def test_spans_have_their_tags_in_the_filter(server):
         ("spans",),
         ("raw", *filtered),
         ("plot", "line/a", *filtered),
+        ("latest", "line/a", *filtered),
     ):
         assert "takes" in call("query", *asked, "--config", server.config, code=2).output
 

@@ -1,4 +1,4 @@
-"""api/routes/raw.py, aggregates.py: reads that a filter narrows, through the door."""
+"""api/routes/raw.py, aggregates.py, values.py: reads that a filter narrows, through the door."""
 
 import pytest
 
@@ -26,7 +26,8 @@ async def _plant(client):
 
 
 async def _get(client, path, **asked):
-    answer = await client.get(path, params={"tag": "line/force", **WINDOW, **asked})
+    window = {} if path == "/v1/at-times" else WINDOW
+    answer = await client.get(path, params={"tag": "line/force", **window, **asked})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -85,14 +86,15 @@ def test_many_tags_where_a_filter_is_true(house):
     house.run(work)
 
 
-@pytest.mark.parametrize("path", ["/v1/raw", "/v1/aggregates"])
+@pytest.mark.parametrize("path", ["/v1/raw", "/v1/aggregates", "/v1/interpolated"])
 def test_a_wrong_filter_is_refused_there_too(house, path):
     """With its character, by name, and by the bounds of the server."""
 
     async def work(client, historian):
         await _plant(client)
         good = {"tag": "line/force", **WINDOW, "where": RUNNING}
-        good |= {} if path == "/v1/raw" else {"aggregate": "Count"}
+        good |= {"aggregate": "Count"} if path == "/v1/aggregates" else {}
+        good |= {"interval": "1s"} if path == "/v1/interpolated" else {}
         cases = [
             ({"where": "{line/state} = "}, 400, "where, character 15"),
             ({"where": "{line/state} > 5"}, 400, "where, character 0"),
@@ -107,5 +109,32 @@ def test_a_wrong_filter_is_refused_there_too(house, path):
             answer = await client.get(path, params={**good, **more})
             told = answer.json()["error"]
             assert (status, where) == (answer.status_code, told["where"]), (more, told)
+
+    house.run(work)
+
+
+def test_values_at_times_where_a_filter_is_true(house):
+    """Rows stay, and each says what the filter was; as a table, too, and of a body."""
+
+    async def work(client, historian):
+        await _plant(client)
+        at = [f"2026-01-01T00:00:{second:02}Z" for second in (17, 5, 30)]
+        states, value = ["true", "false", "unknown"], [4.8, None, None]
+
+        found = await _get(client, "/v1/at-times", where=RUNNING, at=at)
+        assert (states, [value]) == (found["state"], found["value"])
+        assert [0x402, NO_DATA, NO_DATA] == found["status"][0]
+        body = {"tag": ["line/force"], "at": at, "where": RUNNING}
+        answer = await client.post("/v1/at-times", json=body)
+        assert found == answer.json()
+
+        grid = await _get(client, "/v1/interpolated", interval="10s", where=RUNNING)
+        assert ["false", "true", "false", "unknown"] == grid["state"]
+        assert [[None, 3.0, None, None]] == grid["value"]
+        asked = {"tag": "line/force", **WINDOW, "interval": "10s", "where": RUNNING}
+        sheet = await client.get("/v1/interpolated", params={**asked, "form": "csv"})
+        assert "time,state,value:line/force,status:line/force" == sheet.text.splitlines()[0]
+        assert '"true",3.0,1026' in sheet.text
+        assert "state" not in await _get(client, "/v1/interpolated", interval="10s")
 
     house.run(work)
