@@ -17,7 +17,8 @@ from storage_engine.sample import ValueType
 TYPES = {t.name.lower(): t for t in ValueType if t not in (ValueType.TEXT, ValueType.BYTES)}
 TEXTS = ("name", "source", "address", "eng_unit", "description", "asset", "state_set")
 DURATIONS = ("hold_max", "stale_after")
-NUMBERS = ("counter_modulus", "limit_low", "limit_high")
+NUMBERS = ("counter_modulus", "limit_low", "limit_high", "counter_rate_max")
+SWITCHES = ("stepped", "counter_resets")
 FIELDS = (
     "name",
     "type",
@@ -30,6 +31,7 @@ FIELDS = (
     "state_set",
     *DURATIONS,
     *NUMBERS,
+    "counter_resets",
 )
 _CANNOT = "cannot declare tag"
 
@@ -91,7 +93,7 @@ def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
             if value is not None and type(value) not in {int, float}:
                 raise refuse(_CANNOT, value, "a number or null", key)
             fields[key] = None if value is None else _float(value, key)
-        elif key == "stepped":
+        elif key in SWITCHES:
             if value is not None and not isinstance(value, bool):
                 raise refuse(_CANNOT, value, "true, false or null", key)
             fields[key] = value

@@ -36,6 +36,8 @@ COLUMNS = (
     "counter_modulus",
     "limit_low",
     "limit_high",
+    "counter_rate_max",
+    "counter_resets",
 )
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
@@ -163,7 +165,7 @@ def _type(cell: str) -> ValueType | None:
     return TYPES[cell.casefold()]
 
 
-def _stepped(cell: str) -> bool | None:
+def _yes_or_no(cell: str) -> bool | None:
     words = {"": None, "true": True, "false": False}
     if cell.casefold() not in words:
         raise CellInvalid("true, false or nothing")
@@ -192,10 +194,12 @@ def _number(cell: str) -> float | None:
 _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "uuid": ("uuid", str),
     "type": ("type", _type),
-    "stepped": ("stepped", _stepped),
+    "stepped": ("stepped", _yes_or_no),
     "hold_max": ("hold_max_ns", _duration),
     "stale_after": ("stale_after_ns", _duration),
     "counter_modulus": ("counter_modulus", _number),
     "limit_low": ("limit_low", _number),
     "limit_high": ("limit_high", _number),
+    "counter_rate_max": ("counter_rate_max", _number),
+    "counter_resets": ("counter_resets", _yes_or_no),
 }

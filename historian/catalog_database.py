@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -78,6 +78,10 @@ CREATE TABLE tag_properties(
 CREATE TABLE tag_names(
     tag INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, from_ns INTEGER NOT NULL,
     to_ns INTEGER NOT NULL, PRIMARY KEY(tag, position)) STRICT;
+""",
+    8: """
+CREATE TABLE tag_counters(
+    tag INTEGER PRIMARY KEY, counter_rate_max REAL, counter_resets INTEGER) STRICT;
 """,
 }
 

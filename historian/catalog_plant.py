@@ -49,6 +49,8 @@ def apply_config(catalog: Catalog, config: HistorianConfig) -> None:
             hold_max_ns=optional_ns(tag.hold_max),
             stale_after_ns=optional_ns(tag.stale_after),
             counter_modulus=tag.counter_modulus,
+            counter_rate_max=tag.counter_rate_max,
+            counter_resets=tag.counter_resets,
             limit_low=tag.limit_low,
             limit_high=tag.limit_high,
         )

@@ -16,8 +16,11 @@ _STEPPED = {ValueType.FLOAT64: False, ValueType.FLOAT32: False}
 _QUERY_TAGS_MAX = 65_536
 _INT64_MAX = 2**63 - 1
 NUMERIC = {ValueType.FLOAT64, ValueType.FLOAT32, ValueType.INT64, ValueType.UINT64}
-NUMBER_PROPERTIES = ("counter_modulus", "limit_low", "limit_high")
-PROPERTIES = ("hold_max_ns", "stale_after_ns", *NUMBER_PROPERTIES)
+COUNTER_PROPERTIES = ("counter_rate_max", "counter_resets")
+STORED_PROPERTIES = ("hold_max_ns", "stale_after_ns", "counter_modulus", "limit_low", "limit_high")
+PROPERTIES = (*STORED_PROPERTIES, *COUNTER_PROPERTIES)
+NUMBER_PROPERTIES = ("counter_modulus", "limit_low", "limit_high", *COUNTER_PROPERTIES)
+_ABOVE_ZERO = ("counter_modulus", "counter_rate_max")
 EDITABLE = (
     "description",
     "eng_unit",
@@ -52,7 +55,8 @@ class TagRecord:
         Oldest first; one per value type it ever had.
     origin : str
         ``declared``, ``rule`` or ``recovered``.
-    hold_max_ns, stale_after_ns, counter_modulus, limit_low, limit_high
+    hold_max_ns, stale_after_ns, counter_modulus, limit_low, limit_high,
+    counter_rate_max, counter_resets
         As of ``TagDraft``.
     """
 
@@ -74,6 +78,8 @@ class TagRecord:
     counter_modulus: float | None = None
     limit_low: float | None = None
     limit_high: float | None = None
+    counter_rate_max: float | None = None
+    counter_resets: bool | None = None
 
     @property
     def type(self) -> ValueType:
@@ -96,6 +102,8 @@ class TagRecord:
             hold_max_ns=self.hold_max_ns,
             stale_after_ns=self.stale_after_ns,
             counter_modulus=self.counter_modulus,
+            counter_rate_max=self.counter_rate_max,
+            counter_resets=bool(self.counter_resets),
         )
 
     def facts(self) -> dict[str, Any]:
@@ -115,6 +123,8 @@ class TagRecord:
             "counter_modulus": self.counter_modulus,
             "limit_low": self.limit_low,
             "limit_high": self.limit_high,
+            "counter_rate_max": self.counter_rate_max,
+            "counter_resets": self.counter_resets,
         }
 
 
@@ -150,6 +160,10 @@ class TagDraft:
         A counter that starts again at zero there; None: not one that does.
     limit_low, limit_high : float or None
         Engineering limits, for people and displays; values beyond them are stored.
+    counter_rate_max : float or None
+        Largest plausible rise of a counter per second; a wrap is believed only below it.
+    counter_resets : bool or None
+        A counter that falls, and has not wrapped, has started again from zero.
     """
 
     name: str
@@ -167,6 +181,8 @@ class TagDraft:
     counter_modulus: float | None = None
     limit_low: float | None = None
     limit_high: float | None = None
+    counter_rate_max: float | None = None
+    counter_resets: bool | None = None
 
     def check(self) -> None:
         """Refuse names and texts that cannot be stored or shown.
@@ -237,8 +253,8 @@ def check_properties(tag: TagDraft | TagRecord, types: Collection[ValueType]) ->
             continue
         if NUMERIC.isdisjoint(types):
             refuse(field, f"{number} for type {max(types).name.lower()}", "a tag of numbers")
-        if not math.isfinite(number) or (field == "counter_modulus" and number <= 0):
-            positive = field == "counter_modulus"
+        positive = field in _ABOVE_ZERO
+        if not math.isfinite(number) or (positive and number <= 0):
             refuse(field, number, "a number above 0" if positive else "a finite number")
     low, high = tag.limit_low, tag.limit_high
     if low is not None and high is not None and not low < high:

@@ -3,13 +3,22 @@
 from collections.abc import Iterable, Iterator
 
 from historian.catalog_database import Database
-from historian.catalog_records import EDITABLE, PROPERTIES, SeriesRecord, TagDraft, TagRecord
+from historian.catalog_records import (
+    COUNTER_PROPERTIES,
+    EDITABLE,
+    PROPERTIES,
+    STORED_PROPERTIES,
+    SeriesRecord,
+    TagDraft,
+    TagRecord,
+)
 from storage_engine.sample import ValueType
 
 _TEXTS = (
     "uuid, name, description, eng_unit, stepped, source, address, asset, state_set, origin,"
     " created_ns"
 )
+_TABLES = {"tag_properties": STORED_PROPERTIES, "tag_counters": COUNTER_PROPERTIES}
 _EDITED = ("name", *(field for field in EDITABLE if field not in PROPERTIES))
 
 
@@ -23,9 +32,11 @@ def read_tags(database: Database) -> Iterator[TagRecord]:
     properties = ", ".join(PROPERTIES)
     for row in database.rows(
         f"SELECT id, {_TEXTS}, {properties}"  # noqa: S608 - our own names
-        " FROM tags LEFT JOIN tag_properties ON tag = id"
+        " FROM tags LEFT JOIN tag_properties AS p ON p.tag = id"
+        " LEFT JOIN tag_counters AS c ON c.tag = id"
     ):
-        fields = [*row[:5], bool(row[5]), *row[6:12], tuple(series[row[0]]), *row[12:]]
+        resets = None if row[-1] is None else bool(row[-1])
+        fields = [*row[:5], bool(row[5]), *row[6:12], tuple(series[row[0]]), *row[12:-1], resets]
         yield TagRecord(*fields)
 
 
@@ -85,10 +96,11 @@ def update_tag(database: Database, before: TagRecord, after: TagRecord, principa
 
 
 def _put_properties(database: Database, tag: TagRecord) -> None:
-    values = [getattr(tag, field) for field in PROPERTIES]
-    if any(value is not None for value in values):
-        marks = ",".join("?" * len(values))
-        replace = f"INSERT OR REPLACE INTO tag_properties VALUES(?,{marks})"
-        database.execute(replace, [tag.id, *values])
-    else:
-        database.execute("DELETE FROM tag_properties WHERE tag=?", [tag.id])
+    for table, fields in _TABLES.items():
+        values = [getattr(tag, field) for field in fields]
+        if any(value is not None for value in values):
+            marks = ",".join("?" * len(values))
+            database.execute(f"INSERT OR REPLACE INTO {table} VALUES(?,{marks})", [tag.id, *values])
+        else:
+            delete = f"DELETE FROM {table} WHERE tag=?"  # noqa: S608 - our own names
+            database.execute(delete, [tag.id])

@@ -81,6 +81,10 @@ class TagConfig:
         A newest sample older than this is stale, though it may still hold; empty: never.
     counter_modulus : float or None
         Value at which a counter starts again at zero; unset: it is none that does.
+    counter_rate_max : float or None
+        Largest plausible rise of the counter per second; a wrap is believed only below it.
+    counter_resets : bool or None
+        A fall that is no wrap is a start from zero.
     limit_low : float or None
         Lower engineering limit, for displays.
     limit_high : float or None
@@ -99,6 +103,8 @@ class TagConfig:
     hold_max: str = ""
     stale_after: str = ""
     counter_modulus: float | None = None
+    counter_rate_max: float | None = None
+    counter_resets: bool | None = None
     limit_low: float | None = field(default=None, metadata=SIGNED)
     limit_high: float | None = field(default=None, metadata=SIGNED)
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from historian.errors import NotFound, RequestInvalid
 from historian.genealogy.facts import PRODUCTION, FactStore
 from historian.genealogy.reader import TIME_MAX_NS, TIME_MIN_NS, EventReader
-from historian.genealogy.registers import KNOWN, REASONS, Declaration, Register, unroll
+from query.registers import KNOWN, REASONS, Declaration, Register, unroll
 from storage_engine.sample import BoolArray, EventBatch, Int64Array
 
 Float64Array = npt.NDArray[np.float64]
@@ -198,19 +198,25 @@ class Energy:
         facts = self._facts
         declared = self._meters.get(meter)
         time_ns, (register,) = facts.reals("meter_read", ("register",), "meter", meter)
-        columns = ("old_register", "new_register")
-        at_ns, (old, new) = facts.reals("meter_declared", columns, "meter", meter)
-        marks = [
-            Declaration(t, None if np.isnan(o) else o, None if np.isnan(n) else n)
-            for t, o, n in zip(at_ns.tolist(), old.tolist(), new.tolist(), strict=True)
-        ]
         return unroll(
             time_ns,
             register,
-            marks,
+            self.declarations(meter),
             modulus=None if declared is None else declared.modulus,
             rate_max_per_s=None if declared is None else declared.rate_max_per_s,
         )
+
+    def declarations(self, meter: str) -> list[Declaration]:
+        """When a meter was reset or replaced, ascending; none of a meter nobody has heard of."""
+        columns = ("old_register", "new_register")
+        with self._lock:
+            if not self._facts.names.find(meter):
+                return []
+            at_ns, (old, new) = self._facts.reals("meter_declared", columns, "meter", meter)
+        return [
+            Declaration(t, None if np.isnan(o) else o, None if np.isnan(n) else n)
+            for t, o, n in zip(at_ns.tolist(), old.tolist(), new.tolist(), strict=True)
+        ]
 
     def windows(self, meter: str, start_ns: npt.ArrayLike, end_ns: npt.ArrayLike) -> EnergyWindows:
         """Energy of a meter over many windows at once.

@@ -184,10 +184,10 @@ class Historian(Telling):
         self.sources = Sources(self.clock, config.ingest.sources_counted_max, self._newest_ns)
         calendars = {each.name: each.calendar() for each in config.shift_calendars}
         limits = config.query.limits()
-        tags = PlantTags(self.catalog, self.sources)
+        self.energy = Energy(self._reader, config.meters)
+        tags = PlantTags(self.catalog, self.sources, self.energy)
         self.query = Query(self._reader, tags, self.clock.now_ns, limits, calendars)
         self.genealogy = Genealogy(self._reader)
-        self.energy = Energy(self._reader, config.meters)
         self.passport = PassportBuilder(
             self.genealogy, self.energy, self.query, self.catalog, config
         )

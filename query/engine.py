@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from query.aggregates.naming import aggregate_named
 from query.columns import NUMERIC, join_columns
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
@@ -42,6 +44,7 @@ from query.request import (
 from query.result import (
     AggregateResult,
     LatestResult,
+    MomentsColumn,
     MomentsResult,
     PlotResult,
     RawResult,
@@ -172,7 +175,7 @@ class Query:
         )
         condition = self._condition(request.where, rules)
         result = read_raw_where(condition, samples, request, plan, self._limits)
-        return replace(result, damage=_both(samples.damage, condition.damage))
+        return replace(result, damage=_all(samples.damage, condition.damage))
 
     def aggregate(self, request: AggregateRequest) -> AggregateResult:
         """Aggregates of a tag per interval.
@@ -187,16 +190,42 @@ class Query:
         plan = plan_aggregate(request, tag, self._limits, self.calendars)
         samples = self._samples(tag, request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
+        others = self._others(request)
+        plan = replace(plan, elsewhere=partial(self._elsewhere, others, request, now_ns))
         if request.where is None:
             result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
-            return replace(result, damage=samples.damage)
-        condition = self._condition(request.where, request)
-        result = aggregate_where(condition, samples, plan, request, self._limits, now_ns=now_ns)
-        return replace(result, damage=_both(samples.damage, condition.damage))
+            seen = samples.damage
+        else:
+            condition = self._condition(request.where, request)
+            result = aggregate_where(condition, samples, plan, request, self._limits, now_ns=now_ns)
+            seen = _all(samples.damage, condition.damage)
+        return replace(result, damage=_all(seen, *(one.damage for one in others.values())))
+
+    def _others(self, request: AggregateRequest) -> dict[str, TagSamples]:
+        """Tags whose values aggregates want, by name."""
+        asked = dict.fromkeys(aggregate_named(name).other for name in request.aggregates)
+        lsn = request.known_at_lsn
+        return {name: self._samples(self._resolver.resolve(name), lsn) for name in asked if name}
+
+    def _elsewhere(
+        self,
+        others: dict[str, TagSamples],
+        request: AggregateRequest,
+        now_ns: int | None,
+        name: str,
+        time_ns: Int64Array,
+    ) -> MomentsColumn:
+        """Values of one of the others at times."""
+        samples = others[name]
+        rules = rules_of(samples, _same_rules(request), now_ns)
+        return values_at(samples, time_ns, rules, self._limits, simple=True)
 
     def _samples(self, tag: Tag, known_at_lsn: int | None) -> TagSamples:
         holes = self._resolver.not_collected(tag)
-        return TagSamples(self._reader, tag, known_at_lsn=known_at_lsn, holes=holes)
+        told = partial(self._resolver.declarations, tag)
+        return TagSamples(
+            self._reader, tag, known_at_lsn=known_at_lsn, holes=holes, declarations=told
+        )
 
     def many(
         self, names: Sequence[str], ask: Callable[[str], _R], size: Callable[[_R], int]
@@ -313,12 +342,7 @@ class Query:
         """Read a filter, with its tags by the rules of a request."""
         tree = parse(where)
         now_ns = self._clock_now() if request.hold_last else None
-        rules = MomentsRequest(
-            (),
-            treat_uncertain_as_bad=request.treat_uncertain_as_bad,
-            resolution_ns=request.resolution_ns,
-            gaps=request.gaps,
-        )
+        rules = _same_rules(request)
         sources, own = {}, {}
         for name in tags_of(tree):
             tag = self._resolver.resolve(name)
@@ -351,5 +375,15 @@ class Query:
         return PlotResult(tag, columns, mark, bound, used, samples.damage)
 
 
-def _both(some: Sequence[Damage], others: Sequence[Damage]) -> tuple[Damage, ...]:
-    return tuple(dict.fromkeys([*some, *others]))
+def _same_rules(request: SpansRequest | AggregateRequest | MomentsRequest) -> MomentsRequest:
+    """Rules of a request, for other tags than the one it asks about."""
+    return MomentsRequest(
+        (),
+        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+        resolution_ns=request.resolution_ns,
+        gaps=request.gaps,
+    )
+
+
+def _all(*parts: Sequence[Damage]) -> tuple[Damage, ...]:
+    return tuple(dict.fromkeys(one for part in parts for one in part))

@@ -160,7 +160,8 @@ def aggregate_where(
     held, owner = np.unique(parts.owner, return_inverse=True)
     first = np.searchsorted(parts.owner, held)
     last = np.searchsorted(parts.owner, held, side="right") - 1
-    narrow = AggregatePlan(parts.start_ns[first], parts.end_ns[last], plan.facts)
+    starts, ends = parts.start_ns[first], parts.end_ns[last]
+    narrow = AggregatePlan(starts, ends, plan.facts, elsewhere=plan.elsewhere)
     cut = Parts(owner.astype(np.int64), parts.start_ns, parts.end_ns)
     found = aggregate_windows(
         samples, narrow, request, limits, now_ns=now_ns, parts=cut if len(cut) else None
@@ -211,10 +212,13 @@ def _spread(column: AggregateColumn, held: Int64Array, start_ns: Int64Array) -> 
     if column.time_ns is not None:
         time_ns = start_ns.copy()
         time_ns[held] = column.time_ns
+    estimated = None if column.estimated is None else _placed(column.estimated, held, count)
     return AggregateColumn(
         column.type,
         _placed(column.value, held, count),
         _placed(column.valid, held, count),
         status,
         time_ns,
+        estimated,
+        column.eng_unit,
     )

@@ -1,22 +1,26 @@
 """Aggregates over windows: facts from a scan, judged by the registry."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
 from query.aggregates.durations import good_share
-from query.aggregates.evidence import Evidence
-from query.aggregates.registry import AGGREGATES
+from query.aggregates.evidence import Aggregate, Evidence
+from query.aggregates.naming import aggregate_named
 from query.columns import NUMERIC
 from query.facts.gaps import has_gaps
-from query.facts.rules import Rules
+from query.facts.rules import Counter, Rules
 from query.folded import found_in
 from query.parts import Parts, joined
+from query.percentiles import Percentiles, percentiles
 from query.plan import AggregatePlan
 from query.ports import Holes
 from query.request import AggregateRequest, MomentsRequest, QueryLimits
-from query.result import AggregateResult
+from query.result import AggregateColumn, AggregateResult
 from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
 from query.summaries import Windows, load, summary_extent
-from query.summarised import Answered, answer
+from query.summarised import Answered, answer, untold
 from storage_engine.sample import Int64Array
 
 
@@ -50,6 +54,8 @@ def aggregate_windows(
     extent = _extent(samples)
     first_ns, last_ns = extent if extent is not None else (TIME_MAX_NS, TIME_MIN_NS)
     rules = _rules(samples, request, last_ns, now_ns)
+    if "increase" in plan.facts:
+        rules = replace(rules, counter=_counter(samples))
     wanted = (*plan.facts, "gaps") if has_gaps(rules) else plan.facts
     data_end_ns = rules.data_end_ns
     start, end = windows = plan.start_ns, plan.end_ns
@@ -60,7 +66,8 @@ def aggregate_windows(
     facts = found.facts
     before = (end <= first_ns) | found.blind
     outside = before | (start >= data_end_ns)
-    annotated = any(AGGREGATES[name].annotations for name in request.aggregates)
+    asked = {name: aggregate_named(name) for name in request.aggregates}
+    owned = (np.arange(len(start)) if parts is None else parts.owner, *cut)
     evidence = Evidence(
         facts,
         start,
@@ -74,18 +81,34 @@ def aggregate_windows(
         request.treat_uncertain_as_bad,
         request.percent_data_bad,
         request.percent_data_good,
-        _annotations(samples, parts) if annotated else np.zeros(0, np.int64),
+        _annotations(samples, asked.values(), parts),
+        tag.eng_unit,
+        _percentiles(samples, asked.values(), found, owned, limits),
+        plan.elsewhere,
     )
+    columns = {name: one.compute(evidence) for name, one in asked.items()}
+    return _result(samples, plan, evidence, columns, found.summary_ns)
+
+
+def _result(
+    samples: TagSamples,
+    plan: AggregatePlan,
+    evidence: Evidence,
+    columns: dict[str, AggregateColumn],
+    summary_ns: Int64Array,
+) -> AggregateResult:
+    """Columns, and what they stand on."""
+    start, end, facts = plan.start_ns, plan.end_ns, evidence.facts
     counts = facts.counts
     return AggregateResult(
-        tag,
+        samples.tag,
         start,
         end,
-        {name: AGGREGATES[name].compute(evidence) for name in request.aggregates},
+        columns,
         good_share(evidence),
         np.asarray(counts.good + counts.uncertain + counts.bad, dtype=np.int64),
         evidence.partial,
-        found.summary_ns,
+        summary_ns,
         plan.labels,
         gap_ns=np.zeros(len(start), np.int64) if facts.gaps is None else facts.gaps.gap_ns,
         edited=samples.edited(start, end),
@@ -107,9 +130,35 @@ def _found(
     return Answered(found_in(samples, windows, rules, limits, wanted), nothing, nothing > 0)
 
 
-def _annotations(samples: TagSamples, parts: Parts | None) -> Int64Array:
+def _annotations(
+    samples: TagSamples, asked: Iterable[Aggregate], parts: Parts | None
+) -> Int64Array:
+    if not any(one.annotations for one in asked):
+        return np.zeros(0, np.int64)
     times = samples.annotations()
     return times if parts is None else times[parts.hold(times)]
+
+
+def _percentiles(
+    samples: TagSamples,
+    asked: Iterable[Aggregate],
+    found: Answered,
+    owned: tuple[Int64Array, Int64Array, Int64Array],
+    limits: QueryLimits,
+) -> Percentiles | None:
+    """Percentiles of intervals, if any is asked for; raises BadRequest where samples are gone."""
+    shares = {one.percentile for one in asked if one.percentile is not None}
+    if not shares:
+        return None
+    if (found.summary_ns > 0).any() or found.blind.any():
+        raise untold(samples, "Percentile", "no percentile")
+    return percentiles(samples, owned, found.facts.counts.good, shares, limits)
+
+
+def _counter(samples: TagSamples) -> Counter:
+    tag = samples.tag
+    declared = tuple(samples.declarations())
+    return Counter(tag.counter_modulus, tag.counter_rate_max, tag.counter_resets, declared)
 
 
 def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -> Rules:

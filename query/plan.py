@@ -1,10 +1,12 @@
 """Request -> steps: checks what was asked and lays out intervals. Pure; reads nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
+from query.aggregates.naming import aggregate_named
 from query.aggregates.registry import AGGREGATES
 from query.columns import NUMERIC
 from query.errors import BadRequest, LimitExceeded
@@ -18,6 +20,7 @@ from query.request import (
     QueryLimits,
     RawRequest,
 )
+from query.result import MomentsColumn
 from query.series import TIME_MAX_NS, TIME_MIN_NS
 from storage_engine.sample import Int64Array
 
@@ -40,12 +43,16 @@ class RawPlan:
 
 @dataclass(frozen=True, slots=True)
 class AggregatePlan:
-    """Intervals in the order of the answer, which facts are wanted, and names of intervals."""
+    """Intervals in the order of the answer, which facts are wanted, and names of intervals.
+
+    ``elsewhere`` gives values of another tag, by its name, at times.
+    """
 
     start_ns: Int64Array
     end_ns: Int64Array
     facts: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    elsewhere: Callable[[str, Int64Array], MomentsColumn] | None = None
 
 
 def plan_raw(request: RawRequest, limits: QueryLimits) -> RawPlan:
@@ -225,12 +232,9 @@ def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[str, ...]:
     """
     if not names:
         raise BadRequest("aggregate", got="none", want="one or more aggregates", where="aggregates")
-    for name in names:
-        if name not in AGGREGATES:
-            raise BadRequest(
-                "aggregate", got=repr(name), want=", ".join(AGGREGATES), where="aggregates"
-            )
-        if AGGREGATES[name].numeric and tag.type not in NUMERIC:
+    wanted = {name: aggregate_named(name) for name in names}
+    for name, aggregate in wanted.items():
+        if aggregate.numeric and tag.type not in NUMERIC:
             able = ", ".join(n for n, a in AGGREGATES.items() if not a.numeric)
             raise BadRequest(
                 f"compute {name} of a {tag.type.name.lower()} tag",
@@ -238,7 +242,7 @@ def wanted_facts(names: tuple[str, ...], tag: Tag) -> tuple[str, ...]:
                 want=f"a numeric tag, or one of {able}",
                 where=f"tag {tag.name!r}",
             )
-    return tuple(dict.fromkeys(kind for name in names for kind in AGGREGATES[name].facts))
+    return tuple(dict.fromkeys(kind for one in wanted.values() for kind in one.facts))
 
 
 def plan_plot(request: PlotRequest, tag: Tag, limits: QueryLimits) -> Int64Array:

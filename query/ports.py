@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from query.registers import Declaration
 from storage_engine.sample import (
     AnyArray,
     BoolArray,
@@ -34,6 +35,10 @@ class Tag:
         A newest sample older than this is stale; None: never.
     counter_modulus : float or None
         Value at which a counter starts again at zero; None: not a counter that does.
+    counter_rate_max : float or None
+        Largest plausible rise of a counter per second; None: not known.
+    counter_resets : bool
+        A counter that falls, and has not wrapped, has started again from zero.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Tag:
     hold_max_ns: int | None = None
     stale_after_ns: int | None = None
     counter_modulus: float | None = None
+    counter_rate_max: float | None = None
+    counter_resets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,10 @@ class TagResolver(Protocol):
 
     def not_collected(self, tag: Tag) -> Holes:
         """When nobody collected a tag, as far as that is known, up to now."""
+        ...
+
+    def declarations(self, tag: Tag) -> Sequence[Declaration]:
+        """When a counter was reset or replaced, ascending."""
         ...
 
 

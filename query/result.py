@@ -85,6 +85,10 @@ class AggregateColumn:
     time_ns : int64, shape (n,), or None
         Time of each value, of aggregates that tell it (start of the interval where null); None:
         the start of the interval.
+    estimated : bool, shape (n,), or None
+        Which results are estimates, of aggregates that may be; None: none is.
+    eng_unit : str or None
+        Unit of ``value`` where it is another than the tag's.
     """
 
     type: ValueType
@@ -92,6 +96,8 @@ class AggregateColumn:
     valid: BoolArray
     status: UInt32Array
     time_ns: Int64Array | None = None
+    estimated: BoolArray | None = None
+    eng_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

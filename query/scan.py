@@ -60,7 +60,7 @@ def scan(
     kinds = {name: KINDS[name] for name in (*ALWAYS, *wanted)}
     usable_around = any(kind.usable_around for kind in kinds.values())
     parts: list[Part] = []
-    for low, high, piece in _pieces(samples, spans(samples, start, latest_end), limits):
+    for low, high, piece in pieces(samples, spans(samples, start, latest_end), limits):
         candidates = np.arange(
             np.searchsorted(latest_end, low, side="right"), np.searchsorted(start, high)
         )
@@ -210,9 +210,16 @@ def spans(
         yield int(start[first]), int(latest_end[behind - 1])
 
 
-def _pieces(
+def pieces(
     samples: TagSamples, spans: Iterator[tuple[int, int]], limits: QueryLimits
 ) -> Iterator[tuple[int, int, Signal]]:
+    """Samples of spans in pieces of at most ``limits.chunk_rows``: from, until, and what is there.
+
+    Raises
+    ------
+    LimitExceeded
+        When more than ``limits.scan_rows_max`` samples would be read.
+    """
     rows = 0
     for low, high in spans:
         position, complete = low, False

@@ -1,6 +1,6 @@
 """One tag as one run of samples: the series of a tag whose type changed are joined here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from query.columns import NUMERIC, join_columns
 from query.ports import Holes, SampleReader, Tag
+from query.registers import Declaration
 from query.work import check_work
 from storage_engine.sample import (
     BAD,
@@ -91,6 +92,8 @@ class TagSamples:
         Rows written later are not seen.
     holes : Holes, optional
         When the tag was not collected.
+    declarations : callable, optional
+        When the tag's counter was reset or replaced.
 
     Notes
     -----
@@ -106,9 +109,11 @@ class TagSamples:
         *,
         known_at_lsn: int | None = None,
         holes: Holes | None = None,
+        declarations: Callable[[], Sequence[Declaration]] = tuple,
     ) -> None:
         self._reader = reader
         self.holes = holes or Holes.none()
+        self.declarations = declarations
         self._known_at_lsn = known_at_lsn
         self._damage: dict[Damage, None] = {}
         self.tag = tag

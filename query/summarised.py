@@ -136,25 +136,19 @@ def check_told(
     ------
     BadRequest
     """
-    what = "aggregate what only summaries are left of"
-    where = f"tag {samples.tag.name!r}"
-    untold = [name for name in wanted if name not in TOLD]
-    if untold:
-        names = {name for name, one in AGGREGATES.items() if not set(one.facts) <= set(TOLD)}
-        raise BadRequest(
-            what,
-            got=f"an aggregate that needs {' and '.join(untold)} of the samples",
-            want=f"none of {', '.join(n for n in AGGREGATES if n in names)}",
-            where=where,
-        )
+    missing = [name for name in wanted if name not in TOLD]
+    if missing:
+        names = (name for name, one in AGGREGATES.items() if not set(one.facts) <= set(TOLD))
+        got = f"an aggregate that needs {' and '.join(missing)} of the samples"
+        raise untold(samples, got, f"none of {', '.join(names)}, Percentile")
     if rules.use_sloped_extrapolation:
-        raise BadRequest(
-            what, got="sloped extrapolation", want="use_sloped_extrapolation false", where=where
-        )
+        raise untold(samples, "sloped extrapolation", "use_sloped_extrapolation false")
     if not rules.treat_uncertain_as_bad and rows.columns["uncertain"].any():
-        raise BadRequest(
-            what,
-            got="uncertain samples to be used",
-            want="treat_uncertain_as_bad, as the summaries were made",
-            where=where,
-        )
+        want = "treat_uncertain_as_bad, as the summaries were made"
+        raise untold(samples, "uncertain samples to be used", want)
+
+
+def untold(samples: TagSamples, got: str, want: str) -> BadRequest:
+    """What to raise where summaries, which alone are left, do not tell what is asked."""
+    what, where = "aggregate what only summaries are left of", f"tag {samples.tag.name!r}"
+    return BadRequest(what, got=got, want=want, where=where)

@@ -7,6 +7,7 @@ import numpy as np
 
 from query.errors import UnknownTag
 from query.ports import FoldedWindows, Holes, LatestColumns, PlainRows, Tag
+from query.registers import Declaration
 from storage_engine.sample import (
     DTYPES,
     GOOD,
@@ -165,11 +166,16 @@ class MemoryReader:
 
 
 class MemoryResolver:
-    """Tags by name; ``holes``, by name too, are times at which nobody collected one."""
+    """Tags by name.
+
+    ``holes``, by name too, are times at which nobody collected one, ``declared`` when its counter
+    was reset or replaced.
+    """
 
     def __init__(self, *tags: Tag) -> None:
         self._tags = {tag.name: tag for tag in tags}
         self.holes: dict[str, Holes] = {}
+        self.declared: dict[str, Sequence[Declaration]] = {}
 
     def resolve(self, name: str) -> Tag:
         """As ``TagResolver.resolve``."""
@@ -180,6 +186,10 @@ class MemoryResolver:
     def not_collected(self, tag: Tag) -> Holes:
         """As ``TagResolver.not_collected``."""
         return self.holes.get(tag.name, Holes.none())
+
+    def declarations(self, tag: Tag) -> Sequence[Declaration]:
+        """As ``TagResolver.declarations``."""
+        return self.declared.get(tag.name, ())
 
 
 def _columns(type_: ValueType, rows: list[tuple[int, int, int, int, object]]) -> SampleColumns:

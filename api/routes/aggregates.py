@@ -106,6 +106,9 @@ def _table(
     facts |= complete_facts(request, result.tag.name, window_ns, parameters.time)
     facts |= collected_facts(request, result.tag.name, window_ns, parameters.time)
     facts["aggregates"] = list(result.columns)
+    units = {name: one.eng_unit for name, one in result.columns.items() if one.eng_unit is not None}
+    if units:
+        facts["eng_units"] = units
     times = {"start": result.start_ns, "end": result.end_ns}
     columns: dict[str, Any] = {
         "percent_good": result.percent_good,
@@ -123,6 +126,8 @@ def _table(
     for name, column in result.columns.items():
         columns[name] = ColumnData(column.type, column.value, column.valid)
         columns[f"{name}_status"] = column.status
+        if column.estimated is not None:
+            columns[f"{name}_estimated"] = column.estimated
         if column.time_ns is not None:
             times[f"{name}_time"] = column.time_ns
     return Table(facts, times, columns)

@@ -55,6 +55,8 @@ class TagFacts:
     counter_modulus: float | None = None
     limit_low: float | None = None
     limit_high: float | None = None
+    counter_rate_max: float | None = None
+    counter_resets: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

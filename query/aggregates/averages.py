@@ -1,5 +1,7 @@
 """Means and totals: of samples, and over time."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from query.aggregates.evidence import (
@@ -12,6 +14,7 @@ from query.aggregates.evidence import (
     status_by_samples,
     status_by_time,
 )
+from query.aggregates.integrals import integral_of
 from query.result import AggregateColumn
 from query.status import CALCULATED, UNCERTAIN_DATA_SUB_NORMAL
 from storage_engine.sample import GOOD, UInt32Array, ValueType
@@ -49,6 +52,13 @@ def time_average_2(evidence: Evidence) -> AggregateColumn:
 def total_2(evidence: Evidence) -> AggregateColumn:
     """Integral over time of what TimeAverage2 averages, in value times seconds."""
     return _over_regions(evidence, evidence.facts.regions.area)
+
+
+def integral(evidence: Evidence) -> AggregateColumn:
+    """Total2 in the unit that people use for it: of kW in kWh, of l/min in l."""
+    unit = integral_of(evidence.eng_unit)
+    found = _over_regions(evidence, evidence.facts.regions.area * unit.factor)
+    return replace(found, eng_unit=unit.eng_unit)
 
 
 def _interpolated_status(evidence: Evidence) -> UInt32Array:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from query.facts.registry import Facts
-from query.result import AggregateColumn
+from query.percentiles import Percentiles
+from query.result import AggregateColumn, MomentsColumn
 from query.status import BAD_OUT_OF_RANGE, PARTIAL, UNCERTAIN_DATA_SUB_NORMAL
 from storage_engine.sample import (
     BAD,
@@ -54,6 +55,12 @@ class Evidence:
         Shares, in percent, from which a result is Bad or Good.
     annotations_ns : int64, shape (m,)
         Times of the tag's annotations, ascending.
+    percentiles : Percentiles or None
+        Those of all shares that are asked for.
+    eng_unit : str
+        Of the tag.
+    elsewhere : callable or None
+        Name of another tag, times -> its values there.
     """
 
     facts: Facts
@@ -69,6 +76,9 @@ class Evidence:
     percent_data_bad: float
     percent_data_good: float
     annotations_ns: Int64Array
+    eng_unit: str
+    percentiles: Percentiles | None = None
+    elsewhere: Callable[[str, Int64Array], MomentsColumn] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +95,18 @@ class Aggregate:
         Wants numbers; refused for text tags.
     annotations : bool
         Wants the tag's annotations.
+    percentile : float or None
+        Share, in percent, whose percentile it wants.
+    other : str
+        Name of another tag whose values it wants; empty: none.
     """
 
     compute: Callable[[Evidence], AggregateColumn]
     facts: tuple[str, ...] = ()
     numeric: bool = True
     annotations: bool = False
+    percentile: float | None = None
+    other: str = ""
 
 
 def given(facts: _T | None) -> _T:
@@ -109,6 +125,7 @@ def column(
     bits_when_null: BoolArray | None = None,
     time_ns: Int64Array | None = None,
     tells_partial: bool = True,
+    estimated: BoolArray | None = None,
 ) -> AggregateColumn:
     """Null where Bad or outside the data, with info bits as far as the result has some.
 
@@ -120,6 +137,8 @@ def column(
         Times of the values, for aggregates that have their own; else the start.
     tells_partial : bool
         Whether the result says that the data begins or ends inside.
+    estimated : bool, shape (n,)
+        Of results that may be estimated, which are.
     """
     status = np.where(evidence.outside, BAD_NO_DATA, status).astype(np.uint32)
     null = status >= BAD
@@ -128,7 +147,7 @@ def column(
     flagged = status | np.where(bare | evidence.outside, 0, flags).astype(np.uint32)
     if time_ns is not None:
         time_ns = np.where(bare | evidence.outside, evidence.start_ns, time_ns)
-    return AggregateColumn(type_, value, ~null, flagged.astype(np.uint32), time_ns)
+    return AggregateColumn(type_, value, ~null, flagged.astype(np.uint32), time_ns, estimated)
 
 
 def status_by_share(

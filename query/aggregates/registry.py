@@ -1,4 +1,4 @@
-"""The aggregates: names and rules of OPC 10000-13. To add one, write a function and a line below.
+"""The aggregates: those of OPC 10000-13, and others. To add one: a function and a line below.
 
 An aggregate turns the facts of intervals into values and status codes; it never sees samples.
 Where the standard's text and its example tables differ, or leave a choice, `docs/query.md` says
@@ -8,19 +8,21 @@ which reading is followed.
 from query.aggregates import (
     averages,
     bounds,
+    counters,
     counts,
     durations,
     edges,
     extremes,
     qualities,
     spreads,
+    trends,
 )
 from query.aggregates.evidence import Aggregate
 
 _BOTH = ("usable_extremes", "bounds")
 
 # Name -> rule; one line each. Names are those of OPC 10000-13.
-AGGREGATES: dict[str, Aggregate] = {
+STANDARD: dict[str, Aggregate] = {
     "Interpolative": Aggregate(bounds.interpolative, ("interpolated",), numeric=False),
     "Average": Aggregate(averages.average, ("sums",)),
     "TimeAverage": Aggregate(averages.time_average, ("area",)),
@@ -61,3 +63,14 @@ AGGREGATES: dict[str, Aggregate] = {
     "VarianceSample": Aggregate(spreads.variance_sample, ("moments",)),
     "VariancePopulation": Aggregate(spreads.variance_population, ("moments",)),
 }
+
+# What the standard lacks. Those with an argument are in ``query/aggregates/naming.py``.
+BEYOND: dict[str, Aggregate] = {
+    "Integral": Aggregate(averages.integral),
+    "CounterIncrease": Aggregate(counters.counter_increase, ("increase",)),
+    "CounterRate": Aggregate(counters.counter_rate, ("increase",)),
+    "RateOfChange": Aggregate(trends.rate_of_change, ("edges",)),
+    "Slope": Aggregate(trends.slope, ("trend",)),
+}
+
+AGGREGATES = STANDARD | BEYOND

@@ -28,6 +28,7 @@ from query.facts.extremes import (
     usable_extreme_facts,
 )
 from query.facts.gaps import GapFacts, gap_facts
+from query.facts.increase import IncreaseFacts, increase_facts, join_increase
 from query.facts.joining import Firsts, added
 from query.facts.moments import (
     MomentFacts,
@@ -38,6 +39,7 @@ from query.facts.moments import (
 )
 from query.facts.regions import RegionFacts, StateFacts, region_facts, state_facts
 from query.facts.rules import Rules, Windows
+from query.facts.trend import TrendFacts, join_trends, trend_facts
 from query.series import Signal
 from storage_engine.sample import ValueType
 
@@ -95,6 +97,8 @@ KINDS: dict[str, Kind] = {
     "states": Kind(state_facts, by_time=True),
     "transitions": Kind(transition_facts, usable_around=True),
     "worst": Kind(worst_facts, join_worst),
+    "increase": Kind(increase_facts, join_increase, usable_around=True, by_time=True, draws=True),
+    "trend": Kind(trend_facts, join_trends),
 }
 ALWAYS = ("counts", "regions")
 
@@ -122,3 +126,5 @@ class Facts:
     states: StateFacts | None = None
     transitions: TransitionFacts | None = None
     worst: WorstFacts | None = None
+    increase: IncreaseFacts | None = None
+    trend: TrendFacts | None = None

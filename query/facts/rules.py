@@ -3,8 +3,19 @@
 from dataclasses import dataclass, field
 
 from query.ports import Holes
+from query.registers import Declaration
 from query.series import Signal
 from storage_engine.sample import BoolArray, Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """How a register counts; as of ``query.registers.unroll``."""
+
+    modulus: float | None = None
+    rate_max_per_s: float | None = None
+    resets: bool = False
+    declarations: tuple[Declaration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,8 @@ class Rules:
         A sample tells the value for so long at most.
     holes : Holes
         When nobody collected samples.
+    counter : Counter
+        Of a tag that counts.
     """
 
     stepped: bool
@@ -36,6 +49,7 @@ class Rules:
     hold: bool
     hold_max_ns: int | None = None
     holes: Holes = field(default_factory=Holes.none)
+    counter: Counter = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,3 +171,59 @@ def test_energy_follows_the_calendar_too(house):
 
     house.config = _with_calendars(house.config)
     house.run(work)
+
+
+def test_what_the_standard_lacks_answers_with_units_and_says_what_is_an_estimate(house):
+    """Also of another tag, by a name with an argument; a wrong argument is told."""
+
+    async def work(client, historian):
+        await _write(client)
+        await client.patch(f"/v1/tags/{TAG}", json={"eng_unit": "kW"})
+
+        found = await _ask(client, "Percentile(50)", "Integral", f"ValueAtMaximum({TAG})")
+
+        assert ([2.0], [False]) == (found["Percentile(50)"], found["Percentile(50)_estimated"])
+        assert {"Integral": "kWh", f"ValueAtMaximum({TAG})": "kW"} == found["eng_units"]
+        assert [4.0] == found[f"ValueAtMaximum({TAG})"]
+        for wrong, status, want in (("Percentile(200)", 400, "0 to 100"), ("Mode", 400, "Average")):
+            answer = await client.get(
+                "/v1/aggregates", params={"tag": TAG, **WINDOW, "aggregate": wrong}
+            )
+            assert status == answer.status_code
+            assert want in answer.json()["error"]["want"]
+        lost = {"tag": TAG, **WINDOW, "aggregate": "ValueAtMaximum(gone)"}
+        assert 404 == (await client.get("/v1/aggregates", params=lost)).status_code
+
+    house.run(work)
+
+
+def test_a_replaced_meter_is_declared_by_an_event(house):
+    """Also under the name that the tag had then; without it the fall is not explained."""
+
+    async def work(client, historian):
+        await client.post("/v1/tags", json={"name": "meter 7", "eng_unit": "kWh"})
+        times = ["2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"]
+        series = {"tag": "meter 7", "time": times, "value": [90.0, 10.0]}
+        await client.post("/v1/samples", json={"series": [series]})
+        await client.patch("/v1/tags/meter 7", json={"name": "hall/meter"})
+        asked = {"tag": "hall/meter", **WINDOW, "aggregate": "CounterIncrease"}
+        before = (await client.get("/v1/aggregates", params=asked)).json()
+        told = {
+            "time": ["2026-01-01T00:00:30Z"],
+            "columns": {
+                "meter": ["meter 7"],
+                "reason": ["replaced"],
+                "old_register": [105.0],
+                "new_register": [2.0],
+            },
+        }
+        answer = await client.post("/v1/events/meter_declared", json=told)
+        assert answer.status_code == 200, answer.text
+        after = (await client.get("/v1/aggregates", params=asked)).json()
+        assert ([None], [0x80D60000]) == (
+            before["CounterIncrease"],
+            before["CounterIncrease_status"],
+        )
+        assert [23.0] == after["CounterIncrease"]
+
+    house.run(work)

@@ -8,6 +8,8 @@ PROPERTIES = {
     "counter_modulus": 1000.0,
     "limit_low": -5.0,
     "limit_high": 5.5,
+    "counter_rate_max": 0.5,
+    "counter_resets": True,
 }
 
 
@@ -43,6 +45,8 @@ def test_properties_come_back_as_they_were_declared(house):
         ("counter_modulus", "1000"),
         ("counter_modulus", 0),
         ("limit_low", True),
+        ("counter_rate_max", -1),
+        ("counter_resets", "yes"),
         ("limit_low", 9e99),
         ("limit_high", "NaN"),
         ("stepped", 1),

@@ -24,6 +24,8 @@ ALL = {
     "counter_modulus": 1e6,
     "limit_low": -40.0,
     "limit_high": 120.0,
+    "counter_rate_max": 2.5,
+    "counter_resets": True,
 }
 
 
@@ -74,6 +76,7 @@ def test_properties_are_kept_edited_and_audited(tmp_path: Path) -> None:
         ("counter_modulus", 0.0),
         ("counter_modulus", float("inf")),
         ("limit_low", float("nan")),
+        ("counter_rate_max", 0.0),
         ("limit_low", 120.0),
     ],
 )
@@ -111,6 +114,7 @@ def test_a_file_of_the_version_before_opens_with_no_properties(tmp_path: Path) -
     with sqlite3.connect(tmp_path / "c") as file:
         file.execute("DROP TABLE tag_properties")
         file.execute("DROP TABLE tag_names")
+        file.execute("DROP TABLE tag_counters")
         file.execute("PRAGMA user_version=5")
     file.close()
 
@@ -146,12 +150,15 @@ def test_the_configuration_says_durations_as_people_do(tmp_path: Path) -> None:
     counter_modulus = 1000000
     limit_low = -40
     limit_high = 1.5
+    counter_rate_max = 2.5
+    counter_resets = false
     """
     catalog = open_catalog(tmp_path)
     apply_config(catalog, parse_config(tomllib.loads(text), base=tmp_path))
     tag = catalog.find("a")
     assert tag is not None
-    assert (900_000_000_000, None, 1e6, -40.0, 1.5) == tuple(getattr(tag, field) for field in ALL)
+    told = tuple(getattr(tag, field) for field in ALL)
+    assert (900_000_000_000, None, 1e6, -40.0, 1.5, 2.5, False) == told
 
     for wrong in ('hold_max = "soon"', "hold_max = 15", "limit_low = true", "counter_modulus = -1"):
         document = tomllib.loads(f'[[tags]]\nname = "a"\n{wrong}')

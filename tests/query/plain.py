@@ -4,7 +4,8 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
-from plain_rules import CALC, DOUBT, INTERP, MULTI, NO_DATA, PART, PlainRules
+from plain_beyond import PlainBeyond
+from plain_rules import CALC, DOUBT, INTERP, MULTI, NO_DATA, PART
 
 from storage_engine.sample import BAD, GOOD, UNCERTAIN
 
@@ -14,7 +15,7 @@ BOUNDS = ("StartBound", "EndBound", "DeltaBounds")
 TELLING = ("Start", "End", "MinimumActualTime2", "MaximumActualTime2", "Minimum2", "Maximum2")
 
 
-class Plain(PlainRules):
+class Plain(PlainBeyond):
     """Every aggregate: value or None, status, and where it is not the start, the time."""
 
     def interval(self, a, b):
@@ -28,11 +29,16 @@ class Plain(PlainRules):
             if a >= self.end and name != "Interpolative":
                 answers[name] = None, NO_DATA, a
                 continue
-            value, status, *time = getattr(self, RULES[name])(a, b)
+            value, status, *time = self.answer(name, a, b)
             if name not in NEVER_PARTIAL and (value is not None or self.null_tells(name, status)):
                 status |= partial
             answers[name] = (value, status, *(time or [a]))
         return answers
+
+    def answer(self, name, a, b):
+        if name.startswith("Percentile("):
+            return self.percentile(a, b, name[len("Percentile(") : -1])
+        return getattr(self, RULES[name])(a, b)
 
     def null_tells(self, name, status):
         """Whether a null says Partial: bounds, a sample without value, a bad share of time."""
@@ -307,4 +313,9 @@ RULES = {
     "StandardDeviationPopulation": "standard_deviation_population",
     "VarianceSample": "variance_sample",
     "VariancePopulation": "variance_population",
+    "Integral": "integral",
+    "CounterIncrease": "counter_increase",
+    "CounterRate": "counter_rate",
+    "RateOfChange": "rate_of_change",
+    "Slope": "slope",
 }

@@ -25,10 +25,10 @@ SAMPLES = {
     "Average", "Minimum", "Maximum", "MinimumActualTime", "MaximumActualTime", "Range",
     "AnnotationCount", "Count", "NumberOfTransitions", "Start", "End", "Delta", "WorstQuality",
     "StandardDeviationSample", "StandardDeviationPopulation", "VarianceSample",
-    "VariancePopulation",
+    "VariancePopulation", "RateOfChange", "Slope",
 }  # fmt: skip
 # Draws lines through samples, also where a value holds.
-LINES = {"TimeAverage", "Total"}
+LINES = {"TimeAverage", "Total", "CounterIncrease", "CounterRate"}
 # Its status looks at both.
 BOTH = {"WorstQuality2"}
 

@@ -1,4 +1,4 @@
-"""A meter's register unrolled: energy between any two times, or why it is not known. Pure.
+"""A register unrolled: what a counter rose by between any two of its samples, or why it is unknown.
 
 A register only rises, until it wraps at its declared modulus or is declared reset or replaced.
 """
@@ -115,6 +115,7 @@ def unroll(
     *,
     modulus: float | None,
     rate_max_per_s: float | None,
+    resets: bool = False,
 ) -> Register:
     """Unroll the reads of a register.
 
@@ -131,6 +132,8 @@ def unroll(
     rate_max_per_s : float, optional
         A rise beyond it is not energy. A wrap is believed only below it, since a fall may as
         well be an exchange of the meter that nobody declared.
+    resets : bool
+        A fall that is no wrap is a start from zero, as somebody has declared of this register.
 
     Returns
     -------
@@ -156,6 +159,7 @@ def unroll(
         declared[:-1] | declared[1:],
         modulus=modulus,
         rate_max_per_s=rate_max_per_s,
+        resets=resets,
     )
     first = np.zeros(min(len(times), 1))
     reason = np.concatenate([first.astype(np.uint8), reason])
@@ -171,6 +175,7 @@ def _steps(
     *,
     modulus: float | None,
     rate_max_per_s: float | None,
+    resets: bool,
 ) -> tuple[Float64Array, npt.NDArray[np.uint8]]:
     """Energy of each step from register ``r1`` to ``r2``, and why it is not known.
 
@@ -193,6 +198,9 @@ def _steps(
         reason[falls & (step > limit)] = _FALL
     if modulus is None or rate_max_per_s is None:
         reason[falls] = _FALL_UNDECLARED
+    if resets:
+        fallen = ((reason == _FALL) | (reason == _FALL_UNDECLARED)) & (r2 <= limit)
+        step, reason = np.where(fallen, r2, step), np.where(fallen, KNOWN, reason)
     reason[(gap_ns == 0) & (r1 != r2)] = _DISAGREE
     reason[(r1 < 0) | (r1 >= size) | (r2 < 0) | (r2 >= size)] = _OUTSIDE
     missing = ~(np.isfinite(r1) & np.isfinite(r2))
