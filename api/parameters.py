@@ -189,6 +189,7 @@ class AggregateParameters(IntervalParameters, KnownParameters, FormParameters):
     hold_last: bool = False
     gaps: bool = True
     where: str | None = None
+    moving: TimeText | None = None
 
 
 class ManyAggregateParameters(AggregateParameters):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from query.columns import NUMERIC
+from query.facts.ranges import overlaps_of
 from query.facts.registry import Facts
 from query.facts.rules import Rules
 from query.ports import FoldedWindows
@@ -39,6 +40,10 @@ _ASKS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Sets of windows, none over another, that a scan takes at once: each sample is held once per set.
+_SCANNED_AT_ONCE = 16
+
+
 @dataclass(frozen=True, slots=True)
 class _Laid:
     """Windows in order of time, none over another, and the edges that cut them out."""
@@ -55,8 +60,37 @@ def found_in(
     wanted: tuple[str, ...] = (),
 ) -> Facts:
     """Facts of windows, folded where that tells them, else from a scan of the samples."""
-    facts = fold(samples, windows, rules, limits, wanted)
-    return scan(samples, windows, rules, limits, wanted) if facts is None else facts
+    start, end = windows
+    parts: list[Part] = []
+    unfolded: list[Int64Array] = []
+    apart = _apart(start, end)
+    for place in apart:
+        cut = (start[place], end[place])
+        facts = None if unfolded else fold(samples, cut, rules, limits, wanted)
+        if facts is None:
+            unfolded.append(place)
+        else:
+            parts.append(part_of(place, facts))
+    for first in range(0, len(unfolded), _SCANNED_AT_ONCE):
+        place = np.concatenate(unfolded[first : first + _SCANNED_AT_ONCE])
+        facts = scan(samples, (start[place], end[place]), rules, limits, wanted)
+        parts.append(part_of(place, facts))
+    if len(apart) > 1:
+        return join_facts(parts, len(start))
+    assert facts is not None, "there is one part"
+    return facts
+
+
+def _apart(start: Int64Array, end: Int64Array) -> list[Int64Array]:
+    """Windows by number in sets of which none lies over another; all in one where that is hard."""
+    order = np.argsort(start, kind="stable")
+    first, last = start[order], end[order]
+    if (np.diff(last) < 0).any():
+        return [np.arange(len(start))]
+    most = overlaps_of(first, last)
+    if most < 2:
+        return [np.arange(len(start))]
+    return [order[place::most] for place in range(most)]
 
 
 def fold(

@@ -10,6 +10,7 @@ from query.aggregates.naming import aggregate_named
 from query.aggregates.registry import AGGREGATES
 from query.columns import NUMERIC
 from query.errors import BadRequest, LimitExceeded
+from query.facts.ranges import overlaps_of
 from query.intervals import NO_CALENDARS, Calendars, check_times, cut, moments
 from query.ports import Tag
 from query.request import (
@@ -110,9 +111,11 @@ def plan_aggregate(
     ------
     BadRequest
         For no or unknown aggregates, a numeric aggregate of a tag that is no number, shares
-        outside the standard's limits; and see ``query.intervals.cut``.
+        outside the standard's limits, a negative length of moving windows; and see
+        ``query.intervals.cut``.
     LimitExceeded
-        When there would be more than ``limits.intervals_max`` intervals.
+        When there would be more than ``limits.intervals_max`` intervals, or more than
+        ``limits.overlaps_max`` moving windows over one moment.
     """
     what = "aggregate"
     facts = wanted_facts(request.aggregates, tag)
@@ -126,8 +129,23 @@ def plan_aggregate(
             want="shares up to 100, good at least 100 - bad",
             where="percent_data_good, percent_data_bad",
         )
-    intervals = cut(what, request, limits, calendars)
-    return AggregatePlan(intervals.start_ns, intervals.end_ns, facts, intervals.labels)
+    start_ns, end_ns, labels = cut(what, request, limits, calendars)
+    if request.moving_ns:
+        start_ns = _moved(what, request.moving_ns, end_ns, limits)
+    return AggregatePlan(start_ns, end_ns, facts, labels)
+
+
+def _moved(what: str, length_ns: int, end_ns: Int64Array, limits: QueryLimits) -> Int64Array:
+    """Starts of windows of one length that end with each interval; raises as its caller."""
+    if length_ns < 0:
+        raise BadRequest(what, got=length_ns, want="1 or more nanoseconds", where="moving_ns")
+    check_times(what, int(end_ns.min()) - length_ns)
+    start_ns = end_ns - length_ns
+    most = overlaps_of(np.sort(start_ns), np.sort(end_ns))
+    if most > limits.overlaps_max:
+        got, want = f"{most} windows over one moment", f"at most {limits.overlaps_max}"
+        raise LimitExceeded(what, got=got, want=want, where="moving_ns")
+    return start_ns
 
 
 def plan_moments(

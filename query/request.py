@@ -25,6 +25,8 @@ class QueryLimits:
         Rows held in memory at a time while scanning; 28 bytes each plus working copies.
     scan_rows_max : int
         Samples one question may read of a tag, so that no question runs for hours.
+    overlaps_max : int
+        Moving windows that hold one moment.
     values_max : int
         Values of one answer about several tags: windows or times by tags.
     """
@@ -35,6 +37,7 @@ class QueryLimits:
     tags_max: int = 20_000
     chunk_rows: int = 131_072
     scan_rows_max: int = 200_000_000
+    overlaps_max: int = 1_000
     values_max: int = 5_000_000
 
 
@@ -149,6 +152,8 @@ class AggregateRequest:
     where : str or None
         A filter: of each interval the time alone in which it is true. Its tags go by the same
         rules, but for ``stepped``.
+    moving_ns : int
+        Answers for windows of this length, one that ends with each interval; 0: the intervals.
     """
 
     tag: str
@@ -169,6 +174,7 @@ class AggregateRequest:
     calendar: str | None = None
     gaps: bool = True
     where: str | None = None
+    moving_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,13 @@ def query(
     start: StartOption = "now-1h",
     end: EndOption = "now",
     aggregate: Annotated[
-        list[str] | None, typer.Option(help="Aggregate of OPC 10000-13; may be repeated.")
+        list[str] | None, typer.Option(help="Maximum, Percentile(95), ...; may be repeated.")
     ] = None,
     interval: Annotated[
         str, typer.Option(help="Length of an interval: 10m, 1mo, shift; empty: one.")
+    ] = "",
+    moving: Annotated[
+        str, typer.Option(help="Length of moving windows that end with the intervals.")
     ] = "",
     at: Annotated[list[str] | None, typer.Option(help="Time; may be repeated.")] = None,
     zone: ZoneOption = "",
@@ -74,6 +77,7 @@ def query(
             "aggregate": aggregate or ["TimeAverage"],
             "interval": interval,
             "where": where,
+            "moving": moving,
         },
         Read.PLOT: {**window, "pixels": pixels},
         Read.SPANS: {**window, "where": where},

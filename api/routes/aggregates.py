@@ -93,6 +93,7 @@ def _ask(
         zone=parameters.zone or "UTC",
         calendar=parameters.calendar,
         where=parameters.where,
+        moving_ns=parse_duration(parameters.moving, "moving") if parameters.moving else 0,
     )
     query = historian_of(request).query
     return lambda name: query.aggregate(replace(question, tag=name))

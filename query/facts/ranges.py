@@ -88,3 +88,10 @@ def fold_ranges(
         # reduceat wants every index inside, also the end of the last range.
         result[filled] = function.reduceat(np.append(values, values[-1:]), ranges)[::2]
     return result
+
+
+def overlaps_of(start_ns: Int64Array, end_ns: Int64Array) -> int:
+    """How many of windows whose starts and ends both ascend share a moment at most."""
+    if len(start_ns) == 0:
+        return 0
+    return int((np.searchsorted(start_ns, end_ns) - np.arange(len(start_ns))).max())

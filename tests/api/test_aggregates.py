@@ -227,3 +227,23 @@ def test_a_replaced_meter_is_declared_by_an_event(house):
         assert [23.0] == after["CounterIncrease"]
 
     house.run(work)
+
+
+def test_moving_windows_end_with_the_intervals(house):
+    """The window is told; a length that is none is refused."""
+
+    async def work(client, historian):
+        await _write(client)
+
+        found = await _ask(client, "Maximum", interval="20s", moving="30s")
+
+        starts = [time[11:19] for time in found["start"]]
+        assert ["23:59:50", "00:00:10", "00:00:30"] == starts
+        assert [4.0, 3.0, 3.0] == found["Maximum"]
+        for wrong in ("-5s", "soon", "0"):
+            asked = {"tag": TAG, **WINDOW, "aggregate": "Maximum", "moving": wrong}
+            answer = await client.get("/v1/aggregates", params=asked)
+            assert 400 == answer.status_code, wrong
+            assert "moving" in answer.json()["error"]["where"]
+
+    house.run(work)

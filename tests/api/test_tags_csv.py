@@ -33,7 +33,7 @@ def test_an_export_imports_without_a_change(house):
         one = await client.get(
             "/v1/tags", params={"search": "oven", "limit": 1}, headers={"accept": "text/csv"}
         )
-        assert len(list(one.text.split("\r\n")[0].split(","))) == 15
+        assert len(list(one.text.split("\r\n")[0].split(","))) == 17
         assert "oven" in one.text
         assert "=1+1" not in one.text
         assert ",'=1+1," in out.text

@@ -108,7 +108,7 @@ def same(before, after, areas=1e-9):
         assert column.status.tolist() == other.status.tolist(), name
         assert column.valid.tolist() == other.valid.tolist(), name
         kept = column.valid
-        if name.startswith(("TimeAverage", "Total", "Average")):
+        if name.startswith(("TimeAverage", "Total", "Average", "Integral")):
             assert np.allclose(column.value[kept], other.value[kept], rtol=areas, atol=1e-7), name
         else:
             assert column.value[kept].tolist() == other.value[kept].tolist(), name
