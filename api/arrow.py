@@ -1,41 +1,87 @@
 """Columns to an Arrow IPC stream: the only file that knows pyarrow, which is an optional extra."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from api.errors import ApiError
-from storage_engine.sample import AnyArray, ColumnData, Int64Array, ValueType
+from api.table import Table
+from storage_engine.sample import AnyArray, ColumnData, ValueType
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 
 
-def arrow_bytes(
-    facts: bytes,
-    times: Mapping[str, Int64Array],
-    columns: Mapping[str, AnyArray | ColumnData],
-) -> bytes:
-    """One record batch as an Arrow IPC stream.
+class ArrowStream:
+    """Batches of one table as an Arrow IPC stream, piece by piece.
 
     Parameters
     ----------
     facts : bytes
         JSON, kept as the schema's metadata ``historian``.
-    times : mapping of str to int64, shape (n,)
-        Become ``timestamp[ns, UTC]``.
-    columns : mapping of str to array or ColumnData, n rows
-        Keep their type; symbols become dictionaries.
-
-    Returns
-    -------
-    bytes
+    first : Table
+        The first piece; its columns give the schema. Times become ``timestamp[ns, UTC]``, values
+        keep their type, symbols become dictionaries.
 
     Raises
     ------
     ApiError
         ``arrow_missing`` (406) when pyarrow is not installed on the server.
     """
+
+    def __init__(self, facts: bytes, first: Table) -> None:
+        self._pa = _pyarrow()
+        self._written: list[bytes] = []
+        arrays = self._arrays(first)
+        schema = self._pa.schema([(name, array.type) for name, array in arrays.items()])
+        self._schema = schema.with_metadata({b"historian": facts})
+        sink = self._pa.PythonFile(self, mode="w")
+        self._writer = self._pa.ipc.new_stream(sink, self._schema)
+
+    closed = False
+
+    def write(self, data: Any) -> int:
+        """As of a file; called by the writer."""
+        self._written.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """As of a file."""
+
+    def piece(self, table: Table, told: bytes = b"") -> bytes:
+        """One batch; ``told`` is what it says in its metadata ``historian``."""
+        batch = self._pa.record_batch(list(self._arrays(table).values()), schema=self._schema)
+        self._writer.write_batch(batch, {b"historian": told} if told else None)
+        return self._taken()
+
+    def end(self) -> bytes:
+        """End of the stream, without which it is not whole."""
+        self._writer.close()
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        data = b"".join(self._written)
+        self._written.clear()
+        return data
+
+    def _arrays(self, table: Table) -> dict[str, Any]:
+        pa = self._pa
+        absent = None if table.present is None else ~table.present
+        heads, columns = (
+            {name: _array(pa, column) for name, column in group.items()}
+            for group in (table.heads, table.columns)
+        )
+        zone = pa.timestamp("ns", tz="UTC")
+        times = {n: pa.array(column, zone, mask=absent) for n, column in table.times.items()}
+        return heads | times | columns
+
+
+def arrow_bytes(facts: bytes, table: Table) -> bytes:
+    """One table as an Arrow IPC stream of one batch; as :class:`ArrowStream`."""
+    stream = ArrowStream(facts, table)
+    return stream.piece(table) + stream.end()
+
+
+def _pyarrow() -> Any:
     try:
         import pyarrow as pa
         import pyarrow.ipc
@@ -47,20 +93,7 @@ def arrow_bytes(
             want="application/json, or lighthouse-historian[arrow] installed on the server",
             where="header Accept",
         ) from None
-    arrays: dict[str, Any] = {
-        name: pa.array(column, type=pa.timestamp("ns", tz="UTC")) for name, column in times.items()
-    }
-    for name, column in columns.items():
-        arrays[name] = _array(pa, column)
-    schema = pa.schema([(name, array.type) for name, array in arrays.items()])
-    batch = pa.record_batch(
-        list(arrays.values()), schema=schema.with_metadata({b"historian": facts})
-    )
-    sink = pa.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return pa
 
 
 def _array(pa: Any, column: AnyArray | ColumnData) -> Any:

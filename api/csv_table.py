@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from api.errors import ApiError
+from api.table import Table
 from api.times import times_json
-from storage_engine.sample import AnyArray, ColumnData, Int64Array, ValueType
+from storage_engine.sample import AnyArray, BoolArray, ColumnData, ValueType
 
 CSV_TYPE = "text/csv"
 _TOLD_MAX = 4_096
@@ -17,36 +18,32 @@ _SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _QUOTED = re.compile(r'[",\r\n]')
 
 
-def csv_bytes(
-    facts: Mapping[str, Any],
-    times: Mapping[str, Int64Array],
-    columns: Mapping[str, AnyArray | ColumnData],
-    form: str,
-) -> bytes:
-    """One table as CSV in UTF-8 with a header.
+def csv_bytes(table: Table, form: str, *, header: bool = True) -> bytes:
+    """One table as CSV in UTF-8.
 
     Parameters
     ----------
-    facts : mapping
-        ``eng_unit`` goes into the titles of values: ``value [bar]``.
-    times : mapping of str to int64, shape (n,)
-        As ``form`` says, without quotes.
-    columns : mapping of str to array or ColumnData, n rows
-        Integers in full, floats by their shortest digits, NaN, Infinity, -Infinity; ``true`` and
-        ``false``; text in quotes, also when it is empty; bytes as hexadecimal digits in quotes.
+    table : Table
+        The fact ``eng_unit`` goes into the titles of values: ``value [bar]``. Times as ``form``
+        says, without quotes; integers in full, floats by their shortest digits, NaN, Infinity,
+        -Infinity; ``true`` and ``false``; text in quotes, also when it is empty; bytes as
+        hexadecimal digits in quotes.
     form : str
         ``ns`` or ``iso``.
+    header : bool
+        With the line of titles.
 
     Returns
     -------
     bytes
         Lines end with CR LF, the last one as well.
     """
-    units = _units(facts)
-    titles = [_title(name, units.get(name)) for name in (*times, *columns)]
-    cells = [times_json(column, form) for column in times.values()]
-    cells += [_cells(column) for column in columns.values()]
-    lines = [",".join(titles), *map(",".join, zip(*cells, strict=True)), ""]
+    units = _units(table.facts)
+    titles = ",".join(_title(name, units.get(name)) for name in table.names())
+    cells = [_cells(column) for column in table.heads.values()]
+    cells += [_emptied(times_json(column, form), table.present) for column in table.times.values()]
+    cells += [_cells(column) for column in table.columns.values()]
+    lines = [*([titles] if header else ()), *map(",".join, zip(*cells, strict=True)), ""]
     return "\r\n".join(lines).encode()
 
 
@@ -121,6 +118,10 @@ def _cells(column: AnyArray | ColumnData) -> list[str]:
             cells[row] = _SPECIAL[cells[row]]
     else:
         cells = [_text(v if isinstance(v, str) else "") for v in value.tolist()]
+    return _emptied(cells, valid)
+
+
+def _emptied(cells: list[str], valid: BoolArray | None) -> list[str]:
     if valid is not None:
         for row in np.flatnonzero(~valid).tolist():
             cells[row] = ""

@@ -10,8 +10,16 @@ from api.csv_table import CSV_TYPE
 from api.errors import ApiError
 
 JSON_TYPE = "application/json"
-Form = Literal["json", "csv", "arrow"]
-FORMS: Mapping[Form, str] = {"json": JSON_TYPE, "csv": CSV_TYPE, "arrow": ARROW_TYPE}
+ROWS_TYPE = "application/vnd.historian.rows+json"
+NDJSON_TYPE = "application/x-ndjson"
+Form = Literal["json", "rows", "ndjson", "csv", "arrow"]
+FORMS: Mapping[Form, str] = {
+    "json": JSON_TYPE,
+    "csv": CSV_TYPE,
+    "arrow": ARROW_TYPE,
+    "rows": ROWS_TYPE,
+    "ndjson": NDJSON_TYPE,
+}
 
 
 def form_of(request: Request) -> Form:

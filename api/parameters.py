@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import ApiError
 from api.forms import Form
-from api.serialize import TimeForm
+from api.table import TimeForm
 from api.times import Calendars, parse_time
 from query.request import PlotMethod
 

@@ -5,7 +5,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from api.serialize import TimeForm, plain_json
+from api.serialize import plain_json
+from api.table import TimeForm
 from api.times import time_json
 from historian.genealogy.records import Unit, WhereUsed
 

@@ -5,45 +5,25 @@ integers beyond 2**53 and times in nanoseconds are strings of digits; null is nu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from starlette.responses import Response
 
-from api.arrow import ARROW_TYPE, arrow_bytes
-from api.csv_table import CSV_TYPE, csv_bytes, lacking, told_in_header
+from api.arrow import arrow_bytes
+from api.csv_table import csv_bytes, lacking, told_in_header
 from api.encoding import encode
-from api.forms import JSON_TYPE, Form
+from api.forms import FORMS, JSON_TYPE, Form
+from api.table import Table, TimeForm
 from api.times import time_json, times_json
 from query.ports import Tag
 from storage_engine.sample import AnyArray, ColumnData, Damage, Int64Array, ValueType
 
 SAFE_INTEGER_MAX = 2**53 - 1
-TimeForm = Literal["ns", "iso"]
+NO_STORE = {"cache-control": "no-store"}
 # Words for the states of a filter: 0, 1, -1.
 STATES = np.array(["unknown", "true", "false"], np.object_)
 _AS_IT_IS = frozenset({str, bool, type(None)})
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Columns of one answer, and what is said about all of them.
-
-    Attributes
-    ----------
-    facts : mapping
-        Plain values: tag, window, what the answer stands on. In JSON beside the columns, in Arrow
-        in the schema's metadata.
-    times : mapping of str to int64, shape (n,)
-        Columns of nanoseconds UTC.
-    columns : mapping of str to array or ColumnData, n rows
-        Everything else.
-    """
-
-    facts: Mapping[str, Any]
-    times: Mapping[str, Int64Array]
-    columns: Mapping[str, AnyArray | ColumnData] = field(default_factory=dict)
 
 
 def values_json(data: ColumnData | AnyArray) -> Any:
@@ -156,10 +136,36 @@ def table_json(table: Table, form: TimeForm) -> dict[str, Any]:
     dict
     """
     answer: dict[str, Any] = plain_json(table.facts)
-    answer["count"] = next((len(c) for c in table.times.values()), 0)
-    answer.update({name: times_json(column, form) for name, column in table.times.items()})
-    answer.update({name: values_json(column) for name, column in table.columns.items()})
+    answer["count"] = len(table)
+    answer |= {name: values_json(column) for name, column in table.heads.items()}
+    answer |= {name: _times(table, column, form) for name, column in table.times.items()}
+    answer |= {name: values_json(column) for name, column in table.columns.items()}
     return answer
+
+
+def _times(table: Table, column: Int64Array, form: TimeForm) -> list[Any]:
+    return _with_nulls(times_json(column, form), table.present)
+
+
+def row_objects(table: Table, form: TimeForm) -> list[dict[str, Any]]:
+    """Rows of a table as JSON objects, their keys the names of the columns."""
+    listed = [values_json(column) for column in table.heads.values()]
+    listed += [_times(table, column, form) for column in table.times.values()]
+    listed += [values_json(column) for column in table.columns.values()]
+    cells = [one.tolist() if isinstance(one, np.ndarray) else one for one in listed]
+    names = list(table.names())
+    return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
+def rows_json(table: Table, form: TimeForm) -> dict[str, Any]:
+    """One table as a JSON object: facts, then ``rows``, an object each."""
+    rows = row_objects(table, form)
+    return {**plain_json(table.facts), "count": len(rows), "rows": rows}
+
+
+def ndjson_bytes(table: Table, form: TimeForm) -> bytes:
+    """Rows of a table as JSON objects, one a line."""
+    return b"".join(encode(row) + b"\n" for row in row_objects(table, form))
 
 
 def tag_facts(tag: Tag) -> dict[str, Any]:
@@ -192,9 +198,9 @@ def damage_facts(damage: Sequence[Damage], form: TimeForm) -> dict[str, Any]:
     }
 
 
-def json_response(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200, *, media: str = JSON_TYPE) -> Response:
     """Answer plain values as JSON."""
-    return Response(encode(value), status, {"cache-control": "no-store"}, JSON_TYPE)
+    return Response(encode(value), status, dict(NO_STORE), media)
 
 
 def table_response(table: Table, form: Form, times: TimeForm) -> Response:
@@ -212,14 +218,33 @@ def table_response(table: Table, form: Form, times: TimeForm) -> Response:
     Returns
     -------
     Response
-        CSV says in the header ``historian-lacks`` what JSON and Arrow say in their facts.
+        CSV and NDJSON say in the header ``historian-lacks`` what the others say in their facts.
     """
-    headers = {"cache-control": "no-store"}
+    if form == "json":
+        return json_response(table_json(table, times))
+    if form == "rows":
+        return json_response(rows_json(table, times), media=FORMS[form])
     if form == "arrow":
-        data = arrow_bytes(encode(plain_json(table.facts)), table.times, table.columns)
-        return Response(data, 200, headers, ARROW_TYPE)
-    if form == "csv":
-        headers["historian-lacks"] = told_in_header(encode(plain_json(lacking(table.facts))))
-        data = csv_bytes(table.facts, table.times, table.columns, times)
-        return Response(data, 200, headers, f"{CSV_TYPE}; charset=utf-8; header=present")
-    return json_response(table_json(table, times))
+        data = arrow_bytes(encode(plain_json(table.facts)), table)
+        return Response(data, 200, dict(NO_STORE), FORMS[form])
+    data = csv_bytes(table, times) if form == "csv" else ndjson_bytes(table, times)
+    return Response(data, 200, headers_of(table, form), media_of(form))
+
+
+def headers_of(table: Table, form: Form) -> dict[str, str]:
+    """Headers of an answer in a form: CSV and NDJSON say there what the answer lacks.
+
+    Raises
+    ------
+    ApiError
+        ``not_acceptable`` (406) where that is too long.
+    """
+    if form not in ("csv", "ndjson"):
+        return dict(NO_STORE)
+    told = told_in_header(encode(plain_json(lacking(table.facts))))
+    return {**NO_STORE, "historian-lacks": told}
+
+
+def media_of(form: Form) -> str:
+    """Content type of a form, with what it says of itself."""
+    return f"{FORMS[form]}; charset=utf-8; header=present" if form == "csv" else FORMS[form]

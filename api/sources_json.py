@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 
 from api.security import historian_of
-from api.serialize import TimeForm
+from api.table import TimeForm
 from api.times import time_json
 from historian.sources import SourceStatus
 

@@ -1,6 +1,7 @@
-"""Answers about several tags: a table each in JSON, one long table in Arrow and CSV."""
+"""Answers about several tags: a table each in JSON, one long table in the other forms."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -8,15 +9,10 @@ from fastapi import Request
 from starlette.responses import Response
 
 from api.errors import ApiError
-from api.forms import form_of
+from api.forms import FORMS, form_of
 from api.security import historian_of
-from api.serialize import (
-    Table,
-    TimeForm,
-    json_response,
-    table_json,
-    table_response,
-)
+from api.serialize import json_response, rows_json, table_json, table_response
+from api.table import Table, TimeForm
 from storage_engine.sample import ColumnData, ValueType
 
 _R = TypeVar("_R")
@@ -56,25 +52,43 @@ def tables_response(
     Returns
     -------
     Response
-        JSON: ``tags``, a list of tables. Arrow, CSV: one table, the tags one behind the other,
+        JSON: ``tags``, a list of tables. Other forms: one table, the tags one behind the other,
         named by a column ``tag``; in Arrow the facts of each are a list in the metadata.
     """
     form = form_of(request)
     if form == "json":
         return json_response({**facts, "tags": [table_json(table, times_as) for table in tables]})
-    sizes = [len(next(iter(table.times.values()))) for table in tables]
+    if form == "rows":
+        each = [rows_json(table, times_as) for table in tables]
+        return json_response({**facts, "tags": each}, media=FORMS[form])
+    told = {**facts, "tags": [dict(table.facts) for table in tables]}
+    return table_response(replace(stacked(tables), facts=told), form, times_as)
+
+
+def stacked(tables: Sequence[Table], *, as_doubles: bool = False) -> Table:
+    """Tables of several tags as one, one behind the other, with a column ``tag`` in front.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        Of the same columns, each with a fact ``tag``.
+    as_doubles : bool
+        Numbers become doubles, also where they are of one type.
+    """
+    sizes = [len(table) for table in tables]
     names = np.array([table.facts["tag"] for table in tables], np.object_)
-    columns: dict[str, Any] = {"tag": ColumnData(ValueType.SYMBOL, np.repeat(names, sizes))}
+    columns: dict[str, Any] = {}
     for name in tables[0].columns:
-        columns[name] = _stacked([table.columns[name] for table in tables])
+        columns[name] = _stacked([table.columns[name] for table in tables], as_doubles=as_doubles)
     times = {
         name: np.concatenate([table.times[name] for table in tables]) for name in tables[0].times
     }
-    told = {**facts, "tags": [dict(table.facts) for table in tables]}
-    return table_response(Table(told, times, columns), form, times_as)
+    heads = {"tag": ColumnData(ValueType.SYMBOL, np.repeat(names, sizes))}
+    damage = [one for table in tables for one in table.facts.get("damage", ())]
+    return Table({"damage": damage}, times, columns, heads)
 
 
-def _stacked(parts: list[Any]) -> Any:
+def _stacked(parts: list[Any], *, as_doubles: bool) -> Any:
     """Columns one behind the other; numbers of several types as doubles."""
     if not isinstance(parts[0], ColumnData):
         return np.concatenate(parts)
@@ -84,7 +98,7 @@ def _stacked(parts: list[Any]) -> Any:
         [np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in filled]
     )
     values = np.concatenate([part.value for part in filled])
-    if len(types) == 1:
+    if len(types) == 1 and not (as_doubles and types <= _NUMBERS):
         return ColumnData(types.pop(), values, valid)
     if types <= _NUMBERS | {ValueType.FLOAT64}:
         return ColumnData(ValueType.FLOAT64, values.astype(np.float64), valid)

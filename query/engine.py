@@ -1,6 +1,6 @@
 """The reads: request -> plan -> steps -> columns. Storage and names come in by the ports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -21,7 +21,7 @@ from query.filtered import (
     read_raw_where,
     read_spans,
 )
-from query.interval import aggregate_windows, rules_of
+from query.interval import aggregate_windows, rules_for_others, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
 from query.joins.overlaps import Intervals as Spans
@@ -31,7 +31,7 @@ from query.moments import values_at
 from query.parallel import in_parallel
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, Tag, TagResolver
-from query.raw import read_raw
+from query.raw import read_pages, read_raw
 from query.request import (
     AggregateRequest,
     CutRequest,
@@ -88,7 +88,7 @@ class Query:
         self._reader = reader
         self._resolver = resolver
         self._clock_now = clock_now
-        self._limits = limits or QueryLimits()
+        self.limits = limits or QueryLimits()
         self.calendars = calendars
 
     def latest(self, names: Sequence[str]) -> LatestResult:
@@ -101,11 +101,11 @@ class Query:
         LimitExceeded
             For more than ``limits.tags_max`` names.
         """
-        if len(names) > self._limits.tags_max:
+        if len(names) > self.limits.tags_max:
             raise LimitExceeded(
                 "read latest",
                 got=f"{len(names)} tags",
-                want=f"at most {self._limits.tags_max}",
+                want=f"at most {self.limits.tags_max}",
                 where="tag",
             )
         tags = tuple(self._resolver.resolve(name) for name in names)
@@ -160,12 +160,12 @@ class Query:
             When there are more than ``limits.rows_max`` rows and no ``max_count`` was given.
         """
         tag = self._resolver.resolve(request.tag)
-        plan = plan_raw(request, self._limits)
+        plan = plan_raw(request, self.limits)
         if self._reader.keeps_all(tag.series):
             request = replace(request, all_revisions=True)
         samples = self._samples(tag, request.known_at_lsn)
         if request.where is None:
-            result = read_raw(samples, request, plan, self._limits)
+            result = read_raw(samples, request, plan, self.limits)
             return replace(result, damage=samples.damage)
         rules = MomentsRequest(
             (),
@@ -174,8 +174,17 @@ class Query:
             known_at_lsn=request.known_at_lsn,
         )
         condition = self._condition(request.where, rules)
-        result = read_raw_where(condition, samples, request, plan, self._limits)
+        result = read_raw_where(condition, samples, request, plan, self.limits)
         return replace(result, damage=_all(samples.damage, condition.damage))
+
+    def raw_pages(self, request: RawRequest) -> Iterator[RawResult]:
+        """All of a raw read in pages of ``limits.chunk_rows``; raises as :meth:`raw`.
+
+        Pages are of one state where ``known_at_lsn`` is said; no number of rows is too many, and
+        the request says none.
+        """
+        plan_raw(request, self.limits)
+        return read_pages(self.raw, request, min(self.limits.chunk_rows, self.limits.rows_max))
 
     def aggregate(self, request: AggregateRequest) -> AggregateResult:
         """Aggregates of a tag per interval.
@@ -187,17 +196,17 @@ class Query:
             See ``plan_aggregate``.
         """
         tag = self._resolver.resolve(request.tag)
-        plan = plan_aggregate(request, tag, self._limits, self.calendars)
+        plan = plan_aggregate(request, tag, self.limits, self.calendars)
         samples = self._samples(tag, request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
         others = self._others(request)
         plan = replace(plan, elsewhere=partial(self._elsewhere, others, request, now_ns))
         if request.where is None:
-            result = aggregate_windows(samples, plan, request, self._limits, now_ns=now_ns)
+            result = aggregate_windows(samples, plan, request, self.limits, now_ns=now_ns)
             seen = samples.damage
         else:
             condition = self._condition(request.where, request)
-            result = aggregate_where(condition, samples, plan, request, self._limits, now_ns=now_ns)
+            result = aggregate_where(condition, samples, plan, request, self.limits, now_ns=now_ns)
             seen = _all(samples.damage, condition.damage)
         return replace(result, damage=_all(seen, *(one.damage for one in others.values())))
 
@@ -217,8 +226,8 @@ class Query:
     ) -> MomentsColumn:
         """Values of one of the others at times."""
         samples = others[name]
-        rules = rules_of(samples, _same_rules(request), now_ns)
-        return values_at(samples, time_ns, rules, self._limits, simple=True)
+        rules = rules_of(samples, rules_for_others(request), now_ns)
+        return values_at(samples, time_ns, rules, self.limits, simple=True)
 
     def _samples(self, tag: Tag, known_at_lsn: int | None) -> TagSamples:
         holes = self._resolver.not_collected(tag)
@@ -226,6 +235,14 @@ class Query:
         return TagSamples(
             self._reader, tag, known_at_lsn=known_at_lsn, holes=holes, declarations=told
         )
+
+    def tags(self, names: Sequence[str]) -> list[Tag]:
+        """Tags of names; raises UnknownTag, and LimitExceeded above ``limits.tags_max``."""
+        what, most = "ask many tags", self.limits.tags_max
+        if len(names) > most:
+            got, want = f"{len(names)} tags", f"at most {most}"
+            raise LimitExceeded(what, got=got, want=want, where="tag")
+        return [self._resolver.resolve(name) for name in names]
 
     def many(
         self, names: Sequence[str], ask: Callable[[str], _R], size: Callable[[_R], int]
@@ -252,12 +269,8 @@ class Query:
         LimitExceeded
             For more than ``limits.tags_max`` names, or ``limits.values_max`` values in all.
         """
-        what, limits = "ask many tags", self._limits
-        if len(names) > limits.tags_max:
-            got, want = f"{len(names)} tags", f"at most {limits.tags_max}"
-            raise LimitExceeded(what, got=got, want=want, where="tag")
-        for name in names:
-            self._resolver.resolve(name)
+        what, limits = "ask many tags", self.limits
+        self.tags(names)
         sizes: list[int] = []
 
         def one(name: str) -> _R:
@@ -278,7 +291,7 @@ class Query:
 
     def cut(self, request: CutRequest) -> Intervals:
         """Intervals of a window, for reads of other rooms; raises as ``query.intervals.cut``."""
-        return cut("cut into intervals", request, self._limits, self.calendars)
+        return cut("cut into intervals", request, self.limits, self.calendars)
 
     def at(self, request: MomentsRequest) -> MomentsResult:
         """Values of tags at given times, or at the beginnings of intervals.
@@ -290,7 +303,7 @@ class Query:
         BadRequest, LimitExceeded
             See ``plan_moments``; and of a filter as :meth:`spans`.
         """
-        times = plan_moments(request, self._limits, self.calendars)
+        times = plan_moments(request, self.limits, self.calendars)
         tags = [self._resolver.resolve(name) for name in request.tags]
         now_ns = self._clock_now() if request.hold_last else None
         condition, state, asked = None, None, times
@@ -303,7 +316,7 @@ class Query:
             samples = self._samples(tag, request.known_at_lsn)
             rules = rules_of(samples, request, now_ns)
             simple = request.bounds == "simple"
-            found = values_at(samples, asked, rules, self._limits, simple=simple)
+            found = values_at(samples, asked, rules, self.limits, simple=simple)
             columns.append(found if state is None else among_others(found, state))
         damage = () if condition is None else condition.damage
         return MomentsResult(times, tuple(columns), state, damage)
@@ -318,10 +331,10 @@ class Query:
 
     def join_overlaps(self, left: Spans, right: Spans, *, least_ns: int = 1) -> Overlaps:
         """Pairs of two sets of intervals that share time; see ``query.joins.overlaps``."""
-        return overlaps(left, right, self._limits, least_ns=least_ns)
+        return overlaps(left, right, self.limits, least_ns=least_ns)
 
     def _joins(self) -> Joins:
-        return Joins(self._resolver.resolve, self._samples, self._limits)
+        return Joins(self._resolver.resolve, self._samples, self.limits)
 
     def spans(self, request: SpansRequest) -> SpansResult:
         """When a filter over tags is true, false, and not known.
@@ -342,7 +355,7 @@ class Query:
         """Read a filter, with its tags by the rules of a request."""
         tree = parse(where)
         now_ns = self._clock_now() if request.hold_last else None
-        rules = _same_rules(request)
+        rules = rules_for_others(request)
         sources, own = {}, {}
         for name in tags_of(tree):
             tag = self._resolver.resolve(name)
@@ -350,7 +363,7 @@ class Query:
                 samples = self._samples(tag, request.known_at_lsn)
                 own[tag] = (samples, rules_of(samples, rules, now_ns))
             sources[name] = own[tag]
-        return Condition(tree, sources, self._limits)
+        return Condition(tree, sources, self.limits)
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.
@@ -362,9 +375,9 @@ class Query:
             See ``plan_plot``.
         """
         tag = self._resolver.resolve(request.tag)
-        edges = plan_plot(request, tag, self._limits)
+        edges = plan_plot(request, tag, self.limits)
         samples = self._samples(tag, request.known_at_lsn)
-        inside, used = read_drawing(samples, request, edges, self._limits)
+        inside, used = read_drawing(samples, request, edges, self.limits)
         numeric = tag.type in NUMERIC
         before = samples.previous(request.start_ns)
         after = samples.next(request.end_ns, inclusive=True)
@@ -373,16 +386,6 @@ class Query:
         bound[len(before) : len(before) + len(inside)] = False
         mark = as_signal(columns, numeric=numeric).severity == 2
         return PlotResult(tag, columns, mark, bound, used, samples.damage)
-
-
-def _same_rules(request: SpansRequest | AggregateRequest | MomentsRequest) -> MomentsRequest:
-    """Rules of a request, for other tags than the one it asks about."""
-    return MomentsRequest(
-        (),
-        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
-        resolution_ns=request.resolution_ns,
-        gaps=request.gaps,
-    )
 
 
 def _all(*parts: Sequence[Damage]) -> tuple[Damage, ...]:

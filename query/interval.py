@@ -16,7 +16,7 @@ from query.parts import Parts, joined
 from query.percentiles import Percentiles, percentiles
 from query.plan import AggregatePlan
 from query.ports import Holes
-from query.request import AggregateRequest, MomentsRequest, QueryLimits
+from query.request import AggregateRequest, MomentsRequest, QueryLimits, SpansRequest
 from query.result import AggregateColumn, AggregateResult
 from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
 from query.summaries import Windows, load, summary_extent
@@ -167,6 +167,16 @@ def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -
     told = summary_extent(samples)
     last_ns = int(newest.timestamp_ns[0]) if len(newest) else TIME_MIN_NS
     return _rules(samples, request, last_ns if told is None else max(last_ns, told[1]), now_ns)
+
+
+def rules_for_others(request: SpansRequest | AggregateRequest | MomentsRequest) -> MomentsRequest:
+    """Rules of a request, for other tags than the one it asks about."""
+    return MomentsRequest(
+        (),
+        treat_uncertain_as_bad=request.treat_uncertain_as_bad,
+        resolution_ns=request.resolution_ns,
+        gaps=request.gaps,
+    )
 
 
 def _rules(

@@ -4,7 +4,8 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,6 +112,29 @@ def read_raw(
         computed,
         None if following is None else _encoded(request, following),
     )
+
+
+def read_pages(
+    ask: Callable[[RawRequest], RawResult], request: RawRequest, rows: int
+) -> Iterator[RawResult]:
+    """All of a raw read, page after page; what ``ask`` raises, page by page, too.
+
+    Parameters
+    ----------
+    ask : callable
+        Answers one page.
+    request : RawRequest
+        Without ``max_count``.
+    rows : int
+        Of a page.
+    """
+    asked = replace(request, max_count=rows)
+    while True:
+        page = ask(asked)
+        yield page
+        if page.continuation is None:
+            return
+        asked = replace(asked, continuation=page.continuation)
 
 
 def _inner(

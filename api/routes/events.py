@@ -12,13 +12,8 @@ from api.idempotency import idempotency_key
 from api.parameters import EventListParameters, no_parameters
 from api.routes.samples import parse
 from api.security import Reader, Writer, historian_of, known_lsn_of, window_of
-from api.serialize import (
-    Table,
-    damage_facts,
-    json_response,
-    table_response,
-    window_facts,
-)
+from api.serialize import damage_facts, json_response, table_response, window_facts
+from api.table import Table
 from api.values import nullable
 from historian.events import EVENT_KINDS
 from historian.ingest_receipts import WHOLE_SERIES

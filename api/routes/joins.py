@@ -12,12 +12,8 @@ from api.documents import asked
 from api.forms import form_of
 from api.parameters import KnownParameters, Name, Parameters, no_parameters
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
-from api.serialize import (
-    Table,
-    TimeForm,
-    damage_facts,
-    table_response,
-)
+from api.serialize import damage_facts, table_response
+from api.table import Table, TimeForm
 from api.tables import tables_response
 from api.times import parse_duration, parse_time
 from query.joins.request import Direction, JoinTag, JoinTimesRequest, JoinWindowsRequest

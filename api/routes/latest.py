@@ -11,7 +11,8 @@ from api.documents import asked
 from api.forms import form_of
 from api.parameters import LatestParameters, ManyLatestParameters, no_parameters
 from api.security import Reader, historian_of
-from api.serialize import Table, json_response, plain_json, table_response
+from api.serialize import json_response, plain_json, table_response
+from api.table import Table
 from api.times import time_json, times_json
 from api.values import nullable
 from query.result import LatestResult
@@ -96,7 +97,6 @@ def _table(result: LatestResult) -> Table:
         {"columns": "the value stands in the column of its type"},
         {"time": result.timestamp_ns},
         {
-            "tag": nullable([t.name for t in result.tags], ValueType.TEXT),
             "present": result.present,
             "stale": result.stale,
             "quality": np.ascontiguousarray(result.quality),
@@ -106,6 +106,8 @@ def _table(result: LatestResult) -> Table:
             "value_text": nullable(of[str], ValueType.TEXT),
             "value_bool": nullable(of[bool], ValueType.BOOL),
         },
+        heads={"tag": nullable([t.name for t in result.tags], ValueType.TEXT)},
+        present=result.present,
     )
 
 

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from api.forms import form_of
 from api.parameters import EnergyParameters, no_parameters
 from api.security import Reader, historian_of, window_of
-from api.serialize import Table, json_response, table_response, window_facts
+from api.serialize import json_response, table_response, window_facts
+from api.table import Table
 from api.times import parse_duration
 from api.values import nullable
 from query.request import CutRequest

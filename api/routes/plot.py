@@ -14,14 +14,9 @@ from api.forms import Form, form_of
 from api.parameters import ManyPlotParameters, PlotParameters, no_parameters, single_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, Window, historian_of, known_lsn_of, window_of
-from api.serialize import (
-    Table,
-    damage_facts,
-    table_response,
-    tag_facts,
-    window_facts,
-)
+from api.serialize import damage_facts, table_response, tag_facts, window_facts
 from api.sources_json import collected_facts
+from api.table import Table
 from api.tables import answer_many
 from query.request import PlotRequest
 from query.result import PlotResult

@@ -9,15 +9,9 @@ from api.forms import form_of
 from api.parameters import SpansParameters
 from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, window_of
-from api.serialize import (
-    STATES,
-    Table,
-    damage_facts,
-    table_response,
-    tag_facts,
-    window_facts,
-)
+from api.serialize import STATES, damage_facts, table_response, tag_facts, window_facts
 from api.sources_json import collected_facts
+from api.table import Table
 from api.times import parse_duration
 from query.request import SpansRequest
 from storage_engine.sample import ColumnData, ValueType

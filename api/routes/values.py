@@ -18,13 +18,13 @@ from api.parameters import (
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of, window_of
 from api.serialize import (
     STATES,
-    Table,
     damage_facts,
     json_response,
     plain_json,
     table_response,
     window_facts,
 )
+from api.table import Table
 from api.times import parse_duration, times_json
 from query.request import MomentsRequest
 from query.result import MomentsResult

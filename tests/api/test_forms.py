@@ -14,6 +14,7 @@ from starlette.requests import Request
 from api.csv_table import csv_bytes, lacking, told_in_header
 from api.errors import ApiError
 from api.forms import form_of
+from api.table import Table
 from storage_engine.sample import ColumnData, ValueType
 
 S = 1_000_000_000
@@ -93,7 +94,7 @@ def _written(kind, values):
     data = np.array([empty if v is None else v for v in values], DTYPES[kind])
     valid = np.array([v is not None for v in values], np.bool_)
     times = {"time": np.arange(len(values), dtype=np.int64)}
-    return csv_bytes({}, times, {"value": ColumnData(kind, data, valid)}, "ns"), data
+    return csv_bytes(Table({}, times, {"value": ColumnData(kind, data, valid)}), "ns"), data
 
 
 @given(COLUMNS)
@@ -152,7 +153,7 @@ def test_of_the_facts_only_what_is_missing_is_told():
 
 
 ASKED = {
-    "/v1/latest": ({"tag": ["n", "s"]}, "time,tag,present"),
+    "/v1/latest": ({"tag": ["n", "s"]}, "tag,time,present"),
     "/v1/raw": ({**WINDOW, "tag": "n"}, "time,quality,value [bar],bound"),
     "/v1/plot": ({**WINDOW, "tag": "n"}, "time,quality,value [bar],bound"),
     "/v1/aggregates": ({**WINDOW, "tag": "n", "aggregate": "Count"}, "start,end,percent_good"),
@@ -188,6 +189,19 @@ def test_every_read_answers_csv_with_the_rows_of_arrow(house, path):
         assert by_header.content == answer.content
         plain = await client.get(path, params={**asked, "form": "json"})
         assert len(_read(answer.content)) == plain.json()["count"] + 1
+        rows = (await client.get(path, params={**asked, "form": "rows"})).json()["rows"]
+        lines = await client.get(path, params={**asked, "form": "ndjson"})
+        assert lines.headers["content-type"] == "application/x-ndjson"
+        assert json.loads(lines.headers["historian-lacks"]) == {}
+        assert [json.loads(line) for line in lines.text.splitlines()] == rows
+        titles, *cells = _read(answer.content)
+        assert [title.partition(" [")[0] for title in titles] == list(rows[0])
+        for row, texts in zip(rows, cells, strict=True):
+            for value, text in zip(row.values(), texts, strict=True):
+                assert (value is None) == (text == "")
+                assert (
+                    isinstance(value, (float, bool)) or str("" if value is None else value) == text
+                )
         wrong = await client.get(path, params={**asked, "form": "xml"})
         assert wrong.status_code == 400
         assert wrong.json()["error"]["where"] == "query form"
@@ -206,6 +220,9 @@ def test_a_page_and_large_numbers_are_told_in_csv(house):
         assert _read(answer.content)[1][2] == "7"
         latest = await client.get("/v1/latest", params={"tag": ["s"], "form": "csv"})
         assert '"a,b"' in latest.text
+        await client.post("/v1/tags", json={"name": "empty", "type": "float64"})
+        latest = await client.get("/v1/latest", params={"tag": ["empty"], "form": "csv"})
+        assert _read(latest.content)[1][:3] == ["empty", "", "false"]
 
     house.run(work)
 
