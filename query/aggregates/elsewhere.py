@@ -6,6 +6,7 @@ import numpy as np
 
 from query.aggregates import extremes
 from query.aggregates.evidence import Aggregate, Evidence
+from query.aggregates.measure import OTHER
 from query.result import AggregateColumn
 from query.status import UNCERTAIN_DATA_SUB_NORMAL
 from storage_engine.sample import BAD, GOOD, UNCERTAIN
@@ -23,7 +24,7 @@ def value_at_maximum(tag: str) -> Aggregate | None:
 
 def _made(tag: str, *, smallest: bool) -> Aggregate | None:
     compute = partial(_value_at, tag=tag, smallest=smallest)
-    return Aggregate(compute, ("extremes",), other=tag) if tag else None
+    return Aggregate(compute, OTHER, ("extremes",), other=tag) if tag else None
 
 
 def _value_at(evidence: Evidence, *, tag: str, smallest: bool) -> AggregateColumn:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from query.aggregates.measure import Measure
 from query.facts.registry import Facts
 from query.percentiles import Percentiles
 from query.result import AggregateColumn, MomentsColumn
@@ -89,6 +90,8 @@ class Aggregate:
     ----------
     compute : callable
         Evidence -> column.
+    measure : Measure
+        What its result is of the values, which says how it goes into another unit.
     facts : tuple of str
         Kinds of facts that it wants beside counts and regions.
     numeric : bool
@@ -102,6 +105,7 @@ class Aggregate:
     """
 
     compute: Callable[[Evidence], AggregateColumn]
+    measure: Measure
     facts: tuple[str, ...] = ()
     numeric: bool = True
     annotations: bool = False

@@ -3,6 +3,7 @@
 from functools import partial
 
 from query.aggregates.evidence import Aggregate, Evidence, column, no_data_where, status_by_samples
+from query.aggregates.measure import VALUE
 from query.result import AggregateColumn
 from query.status import CALCULATED
 from storage_engine.sample import ValueType
@@ -16,7 +17,7 @@ def percentile(argument: str) -> Aggregate | None:
         return None
     if not 0 <= share <= 100:
         return None
-    return Aggregate(partial(_percentile, share=share), percentile=share)
+    return Aggregate(partial(_percentile, share=share), VALUE, percentile=share)
 
 
 def _percentile(evidence: Evidence, *, share: float) -> AggregateColumn:

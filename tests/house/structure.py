@@ -27,6 +27,7 @@ ONE_PLACE = {
     "uvicorn": {"api/"},
     "typer": {"api/"},
     "rich": {"api/"},
+    "pint": {"query/eng_units.py"},
     "plotly": {"api/"},
     "pyarrow": {"api/arrow.py", "historian/transfer/arrow_files.py"},
     "sqlite3": {"historian/"},
