@@ -21,6 +21,7 @@ _CALENDAR = re.compile(r"\s*\d+(mo|q|y)\s*", re.ASCII)
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
 ManyNames = Annotated[list[Name], Field(min_length=1, max_length=20_000)]
 ZoneName = Annotated[str, Field(min_length=1, max_length=64)]
+EngUnit = Annotated[str, Field(min_length=1, max_length=64)]
 TimeText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -74,6 +75,7 @@ class LatestParameters(FormParameters):
 
     tag: Annotated[list[Name], Field(min_length=1, max_length=1_000)]
     time: TimeForm = "ns"
+    eng_unit: EngUnit | None = None
 
 
 class ManyLatestParameters(LatestParameters):
@@ -152,6 +154,7 @@ class RawParameters(KnownWindowParameters, FormParameters):
     uncertain: Literal["bad", "good"] = "bad"
     where: str | None = None
     hold_last: bool = False
+    eng_unit: EngUnit | None = None
 
 
 class ManyRawParameters(RawParameters):
@@ -189,6 +192,7 @@ class AggregateParameters(IntervalParameters, KnownParameters, FormParameters):
     hold_last: bool = False
     gaps: bool = True
     where: str | None = None
+    eng_unit: EngUnit | None = None
     moving: TimeText | None = None
 
 
@@ -221,6 +225,7 @@ class ValueParameters(FormParameters):
     gaps: bool = True
     where: str | None = None
     time: TimeForm = "ns"
+    eng_unit: EngUnit | None = None
 
 
 class AtTimesParameters(ValueParameters, KnownParameters):
@@ -266,6 +271,7 @@ class PlotParameters(KnownWindowParameters, FormParameters):
     tag: Name
     pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
     method: PlotMethod = "pi"
+    eng_unit: EngUnit | None = None
 
 
 class ManyPlotParameters(PlotParameters):

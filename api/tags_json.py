@@ -12,6 +12,7 @@ from historian.catalog_csv_import import ImportReport, RowPlan
 from historian.catalog_known import KnownTags
 from historian.catalog_records import TagDraft, TagRecord
 from historian.durations import WANT, duration_text, optional_ns
+from query.eng_units import is_known
 from storage_engine.sample import ValueType
 
 TYPES = {t.name.lower(): t for t in ValueType if t not in (ValueType.TEXT, ValueType.BYTES)}
@@ -193,6 +194,10 @@ def _row_json(row: RowPlan) -> dict[str, Any]:
         refusal = row.refusal
         told |= {"column": refusal.column or None, "got": refusal.got, "want": refusal.want}
     changes = row.differences()
+    entered = row.draft if row.status == "created" else row.after
+    if entered is not None and row.status in {"created", "changed"}:
+        warnings = _warnings(entered.eng_unit)
+        told |= {"warnings": warnings} if warnings else {}
     if changes:
         told["changes"] = {
             key.removesuffix("_ns"): {"before": _told(key, old), "after": _told(key, new)}
@@ -229,4 +234,13 @@ def tag_json(tag: TagRecord) -> dict[str, Any]:
         "origin": tag.origin,
         "created": time_json(tag.created_ns, "iso"),
         "series": [s.type.name.lower() for s in tag.series],
+        "warnings": _warnings(tag.eng_unit),
     }
+
+
+def _warnings(eng_unit: str) -> list[dict[str, str]]:
+    """What is kept as it is and may not be meant: a unit that no read can convert."""
+    if not eng_unit.strip() or is_known(eng_unit):
+        return []
+    want = "a unit of measure that is known; values are kept, and cannot be converted"
+    return [{"where": "eng_unit", "got": eng_unit, "want": want}]

@@ -80,6 +80,14 @@ def join_values(parts: Sequence[ColumnData], *, numeric: bool = False) -> Column
     return ColumnData(ValueType.TEXT, texts, valid)
 
 
+def as_doubles(part: ColumnData) -> ColumnData:
+    """Give a column as float64, with nulls where its values are no numbers."""
+    if part.type in NUMERIC:
+        return ColumnData(ValueType.FLOAT64, part.value.astype(np.float64), part.valid)
+    rows = len(part)
+    return ColumnData(ValueType.FLOAT64, np.zeros(rows), np.zeros(rows, np.bool_))
+
+
 def common_type(types: set[ValueType], default: ValueType) -> ValueType:
     """Type that values of several types have together: float64 for numbers, else text."""
     if len(types) <= 1:

@@ -9,6 +9,14 @@ import numpy as np
 
 from query.aggregates.naming import aggregate_named
 from query.columns import NUMERIC, join_columns
+from query.converted import (
+    aggregates_in,
+    check_aggregates,
+    conversion_of,
+    latest_in,
+    moments_in,
+    samples_in,
+)
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.expression.condition import Condition
@@ -27,6 +35,7 @@ from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
 from query.joins.overlaps import Intervals as Spans
 from query.joins.overlaps import Overlaps, overlaps
 from query.joins.request import JoinTimesRequest, JoinWindowsRequest
+from query.latest import read_latest
 from query.moments import values_at
 from query.parallel import in_parallel
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
@@ -51,7 +60,7 @@ from query.result import (
     SpansResult,
 )
 from query.series import TagSamples, as_signal
-from storage_engine.sample import BoolArray, Damage, Int64Array
+from storage_engine.sample import Damage, Int64Array
 
 _R = TypeVar("_R")
 
@@ -91,13 +100,15 @@ class Query:
         self.limits = limits or QueryLimits()
         self.calendars = calendars
 
-    def latest(self, names: Sequence[str]) -> LatestResult:
-        """Newest sample of each tag.
+    def latest(self, names: Sequence[str], eng_unit: str | None = None) -> LatestResult:
+        """Newest sample of each tag, perhaps in another unit of measure.
 
         Raises
         ------
         UnknownTag
             For the first name that is no tag.
+        BadRequest
+            See ``query.converted.conversion_of``.
         LimitExceeded
             For more than ``limits.tags_max`` names.
         """
@@ -109,44 +120,9 @@ class Query:
                 where="tag",
             )
         tags = tuple(self._resolver.resolve(name) for name in names)
-        series = [series_id for tag in tags for series_id in tag.series]
-        owner = np.array([i for i, tag in enumerate(tags) for _ in tag.series], dtype=np.int64)
-        if not series:
-            none = np.zeros(len(tags), dtype=np.int64)
-            empty: list[object] = [None] * len(tags)
-            stale = self._stale(tags, none > 0, none)
-            return LatestResult(tags, none > 0, none, none.astype(np.uint32), empty, stale)
-        found = self._reader.latest(series)
-        if len(series) == len(tags) and found.present.all() and (np.diff(owner) == 1).all():
-            stale = self._stale(tags, found.present, found.timestamp_ns)
-            columns = (found.present, found.timestamp_ns, found.quality, found.value)
-            return LatestResult(tags, *columns, stale)
-        # Per tag the newest time; among series that share it, the newest series.
-        order = np.lexsort((np.arange(len(series)), found.timestamp_ns, found.present, owner))
-        row = np.full(len(tags), -1, dtype=np.int64)
-        row[owner[order]] = order
-        held = row >= 0
-        present = held & found.present[row]
-        values = [
-            found.value[r] if ok else None
-            for r, ok in zip(row.tolist(), present.tolist(), strict=True)
-        ]
-        times = np.where(present, found.timestamp_ns[row], 0)
-        quality = np.where(present, found.quality[row], 0).astype(np.uint32)
-        stale = self._stale(tags, present, times)
-        return LatestResult(tags, present, times, quality, values, stale)
-
-    def _stale(self, tags: Sequence[Tag], present: BoolArray, times: Int64Array) -> BoolArray:
-        """Where the newest sample is older than its tag allows, or missing."""
-        if all(tag.stale_after_ns is None for tag in tags):
-            return np.zeros(len(tags), np.bool_)
-        now_ns = self._clock_now()
-        rows = zip(tags, present.tolist(), times.tolist(), strict=True)
-        stale = [
-            tag.stale_after_ns is not None and (not there or now_ns - time > tag.stale_after_ns)
-            for tag, there, time in rows
-        ]
-        return np.array(stale, np.bool_)
+        for tag in tags:
+            conversion_of(tag, eng_unit)
+        return latest_in(read_latest(self._reader, tags, self._clock_now), eng_unit)
 
     def raw(self, request: RawRequest) -> RawResult:
         """Stored samples of a tag, with bounding values where wanted.
@@ -160,13 +136,15 @@ class Query:
             When there are more than ``limits.rows_max`` rows and no ``max_count`` was given.
         """
         tag = self._resolver.resolve(request.tag)
+        into = conversion_of(tag, request.eng_unit)
         plan = plan_raw(request, self.limits)
         if self._reader.keeps_all(tag.series):
             request = replace(request, all_revisions=True)
         samples = self._samples(tag, request.known_at_lsn)
+        samples.numbers = into is not None
         if request.where is None:
             result = read_raw(samples, request, plan, self.limits)
-            return replace(result, damage=samples.damage)
+            return samples_in(replace(result, damage=samples.damage), request.eng_unit)
         rules = MomentsRequest(
             (),
             treat_uncertain_as_bad=request.treat_uncertain_as_bad,
@@ -175,7 +153,8 @@ class Query:
         )
         condition = self._condition(request.where, rules)
         result = read_raw_where(condition, samples, request, plan, self.limits)
-        return replace(result, damage=_all(samples.damage, condition.damage))
+        result = replace(result, damage=_all(samples.damage, condition.damage))
+        return samples_in(result, request.eng_unit)
 
     def raw_pages(self, request: RawRequest) -> Iterator[RawResult]:
         """All of a raw read in pages of ``limits.chunk_rows``; raises as :meth:`raw`.
@@ -197,6 +176,7 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         plan = plan_aggregate(request, tag, self.limits, self.calendars)
+        check_aggregates(tag, request.aggregates, request.eng_unit)
         samples = self._samples(tag, request.known_at_lsn)
         now_ns = self._clock_now() if request.hold_last else None
         others = self._others(request)
@@ -208,7 +188,8 @@ class Query:
             condition = self._condition(request.where, request)
             result = aggregate_where(condition, samples, plan, request, self.limits, now_ns=now_ns)
             seen = _all(samples.damage, condition.damage)
-        return replace(result, damage=_all(seen, *(one.damage for one in others.values())))
+        damage = _all(seen, *(one.damage for one in others.values()))
+        return aggregates_in(replace(result, damage=damage), request.eng_unit)
 
     def _others(self, request: AggregateRequest) -> dict[str, TagSamples]:
         """Tags whose values aggregates want, by name."""
@@ -304,7 +285,9 @@ class Query:
             See ``plan_moments``; and of a filter as :meth:`spans`.
         """
         times = plan_moments(request, self.limits, self.calendars)
-        tags = [self._resolver.resolve(name) for name in request.tags]
+        tags = self.tags(request.tags)
+        for tag in tags:
+            conversion_of(tag, request.eng_unit)
         now_ns = self._clock_now() if request.hold_last else None
         condition, state, asked = None, None, times
         if request.where is not None:
@@ -317,7 +300,8 @@ class Query:
             rules = rules_of(samples, request, now_ns)
             simple = request.bounds == "simple"
             found = values_at(samples, asked, rules, self.limits, simple=simple)
-            columns.append(found if state is None else among_others(found, state))
+            found = found if state is None else among_others(found, state)
+            columns.append(moments_in(found, request.eng_unit))
         damage = () if condition is None else condition.damage
         return MomentsResult(times, tuple(columns), state, damage)
 
@@ -376,6 +360,7 @@ class Query:
         """
         tag = self._resolver.resolve(request.tag)
         edges = plan_plot(request, tag, self.limits)
+        conversion_of(tag, request.eng_unit)
         samples = self._samples(tag, request.known_at_lsn)
         inside, used = read_drawing(samples, request, edges, self.limits)
         numeric = tag.type in NUMERIC
@@ -385,7 +370,8 @@ class Query:
         bound = np.ones(len(columns), dtype=np.bool_)
         bound[len(before) : len(before) + len(inside)] = False
         mark = as_signal(columns, numeric=numeric).severity == 2
-        return PlotResult(tag, columns, mark, bound, used, samples.damage)
+        result = PlotResult(tag, columns, mark, bound, used, samples.damage)
+        return samples_in(result, request.eng_unit)
 
 
 def _all(*parts: Sequence[Damage]) -> tuple[Damage, ...]:

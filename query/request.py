@@ -72,6 +72,8 @@ class RawRequest:
         A filter: samples at whose time it is true, alone; without bounds.
     hold_last : bool
         The newest sample of each tag of the filter holds until now.
+    eng_unit : str or None
+        Unit of measure that values are told in; None: the tag's own.
     """
 
     tag: str
@@ -86,6 +88,7 @@ class RawRequest:
     treat_uncertain_as_bad: bool = True
     where: str | None = None
     hold_last: bool = False
+    eng_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,8 @@ class AggregateRequest:
         rules, but for ``stepped``.
     moving_ns : int
         Answers for windows of this length, one that ends with each interval; 0: the intervals.
+    eng_unit : str or None
+        Unit of measure that values are told in; None: the tag's own.
     """
 
     tag: str
@@ -175,6 +180,7 @@ class AggregateRequest:
     gaps: bool = True
     where: str | None = None
     moving_ns: int = 0
+    eng_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,8 @@ class PlotRequest:
     method : {"pi", "m4", "minmaxlttb", "lttb"}
         Per pixel column first, lowest, highest, last and first mark; the same without marks; or
         about one sample a pixel by the largest triangles, of extremes or of all samples.
+    eng_unit : str or None
+        Unit of measure that values are told in; None: the tag's own.
     """
 
     tag: str
@@ -237,6 +245,7 @@ class PlotRequest:
     pixels: int
     known_at_lsn: int | None = None
     method: PlotMethod = "pi"
+    eng_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +283,8 @@ class MomentsRequest:
     where : str or None
         A filter: at times at which it is not true there is no value. Its tags go by the same
         rules, but for ``stepped``.
+    eng_unit : str or None
+        Unit of measure that values are told in; None: the tag's own.
     """
 
     tags: tuple[str, ...]
@@ -293,3 +304,4 @@ class MomentsRequest:
     known_at_lsn: int | None = None
     gaps: bool = True
     where: str | None = None
+    eng_unit: str | None = None

@@ -1,12 +1,12 @@
 """One tag as one run of samples: the series of a tag whose type changed are joined here."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from query.columns import NUMERIC, join_columns
+from query.columns import NUMERIC, as_doubles, join_columns
 from query.ports import Holes, SampleReader, Tag
 from query.registers import Declaration
 from query.work import check_work
@@ -100,6 +100,7 @@ class TagSamples:
     Where two series hold the same time, the row with the higher lsn is the newest revision.
     """
 
+    numbers = False  # several series are read as doubles, what is no number as null
     in_memory = False  # a gap between windows costs nothing to read
 
     def __init__(
@@ -203,6 +204,8 @@ class TagSamples:
                 )
                 for series_id in self.tag.series
             ]
+            if self.numbers and len(parts) > 1:
+                parts = [replace(part, value=as_doubles(part.value)) for part in parts]
             filled = [part for part in parts if len(part)]
             cut = [int(p.timestamp_ns[-1]) for p in filled if size is not None and len(p) >= size]
             if len(filled) < 2:

@@ -55,6 +55,7 @@ def query(
     max_count: Annotated[int | None, typer.Option(min=1, help="Rows of a raw answer.")] = None,
     bounds: Annotated[str, typer.Option(help="none, outside or interpolated.")] = "none",
     revisions: Annotated[str, typer.Option(help="newest or all.")] = "newest",
+    eng_unit: Annotated[str, typer.Option(help="Unit to tell values in: bar, degF.")] = "",
     config: ConfigOption = None,
     url: UrlOption = None,
     json: JsonOption = False,
@@ -62,6 +63,7 @@ def query(
     """Ask for samples: newest, stored, aggregated, or as a drawing needs them."""
     window: dict[str, Any] = {"start": start, "end": end}
     common = {"zone": zone, "calendar": calendar, "time": "iso"}
+    told = {"time": "iso", "eng_unit": eng_unit}
     more: dict[Read, dict[str, Any]] = {
         Read.RAW: {
             **window,
@@ -83,13 +85,15 @@ def query(
         Read.SPANS: {**window, "where": where},
     }
     _check(read, tags, where)
+    if eng_unit and read is Read.SPANS:
+        raise typer.BadParameter("spans takes no --eng-unit: it has no values")
     with refusals(), connect(read_config(config), url) as client:
         if read is Read.LATEST:
-            answers = [client.get("/v1/latest", {"tag": tags, "time": "iso"})]
+            answers = [client.get("/v1/latest", {"tag": tags, **told})]
         elif read is Read.SPANS:
             answers = [_ask(client, read, {**common, **more[read]})]
         else:
-            named = [{"tag": tag, **common, **more[read]} for tag in tags or []]
+            named = [{"tag": tag, **common, **told, **more[read]} for tag in tags or []]
             answers = [_ask(client, read, asked) for asked in named]
     for answer in answers:
         if json:

@@ -115,4 +115,8 @@ def _what(row: dict[str, Any]) -> str:
         place = f"{row['column']}: " if row["column"] else ""
         return f"{place}got {row['got']!r}, want {row['want']}"
     changes = row.get("changes", {})
-    return ", ".join(f"{k}: {c['before']!r} -> {c['after']!r}" for k, c in changes.items())
+    told = [f"{k}: {c['before']!r} -> {c['after']!r}" for k, c in changes.items()]
+    told += [
+        f"warning: {w['where']} {w['got']!r}, want {w['want']}" for w in row.get("warnings", ())
+    ]
+    return ", ".join(told)

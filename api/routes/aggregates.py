@@ -88,6 +88,7 @@ def _ask(
         zone=parameters.zone or "UTC",
         calendar=parameters.calendar,
         where=parameters.where,
+        eng_unit=parameters.eng_unit,
         moving_ns=parse_duration(parameters.moving, "moving") if parameters.moving else 0,
     )
     query = historian_of(request).query

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.documents import asked
 from api.forms import form_of
-from api.parameters import KnownParameters, Name, Parameters, no_parameters
+from api.parameters import EngUnit, KnownParameters, Name, Parameters, no_parameters
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of
 from api.serialize import damage_facts, table_response
 from api.table import Table, TimeForm
@@ -27,12 +27,13 @@ Times = Annotated[list[TimeValue], Field(max_length=_ROWS_MAX)]
 
 
 class TagOfJoin(Parameters):
-    """A tag, how far its samples are behind, and its band."""
+    """A tag, how far its samples are behind, its band, and the unit that all is told in."""
 
     tag: Name
     shift: Annotated[str, Field(max_length=64)] = "0s"
     low: float | None = None
     high: float | None = None
+    eng_unit: EngUnit | None = None
 
     def join_tag(self) -> JoinTag:
         """As query takes it."""
@@ -40,7 +41,7 @@ class TagOfJoin(Parameters):
         shift_ns = 0 if text in {"0", "0s"} else sign * parse_duration(text, "shift")
         low = float("-inf") if self.low is None else self.low
         high = float("inf") if self.high is None else self.high
-        return JoinTag(self.tag, shift_ns, low, high)
+        return JoinTag(self.tag, shift_ns, low, high, self.eng_unit)
 
 
 class JoinParameters(KnownParameters):

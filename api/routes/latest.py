@@ -39,7 +39,7 @@ async def latest_of_many(request: Request, _: Reader) -> Response:
 
 def _answer(request: Request, parameters: LatestParameters) -> Response:
     form = form_of(request)
-    result = historian_of(request).query.latest(parameters.tag)
+    result = historian_of(request).query.latest(parameters.tag, parameters.eng_unit)
     if form != "json":
         return table_response(_table(result), form, parameters.time)
     present = result.present.tolist()
@@ -94,7 +94,10 @@ def _table(result: LatestResult) -> Table:
         kind: [v if type(v) is kind else None for v in values] for kind in (float, int, str, bool)
     }
     return Table(
-        {"columns": "the value stands in the column of its type"},
+        {
+            "columns": "the value stands in the column of its type",
+            "eng_unit": [tag.eng_unit for tag in result.tags],
+        },
         {"time": result.timestamp_ns},
         {
             "present": result.present,

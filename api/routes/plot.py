@@ -60,6 +60,7 @@ def _ask(
     start_ns, end_ns = window_ns
     known_lsn = known_lsn_of(request, parameters)
     question = PlotRequest("", start_ns, end_ns, parameters.pixels, known_lsn, parameters.method)
+    question = replace(question, eng_unit=parameters.eng_unit)
     query = historian_of(request).query
     return lambda name: query.plot(replace(question, tag=name))
 

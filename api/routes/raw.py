@@ -139,6 +139,7 @@ def _question(request: Request, parameters: RawParameters, window_ns: Window) ->
         treat_uncertain_as_bad=parameters.uncertain == "bad",
         where=parameters.where,
         hold_last=parameters.hold_last,
+        eng_unit=parameters.eng_unit,
     )
 
 

@@ -108,7 +108,8 @@ async def change_tags(request: Request, caller: Administrator) -> Response:
     catalog = historian_of(request).catalog
     changes = changes_of(document, catalog)
     changed, _ = await asyncio.to_thread(catalog.change, changes, [], caller.principal)
-    return json_response({"tags": [tag_json(one) for one in changed]})
+    told = await asyncio.to_thread(lambda: [tag_json(one) for one in changed])
+    return json_response({"tags": told})
 
 
 @router.patch("/v1/tags/{name:path}", dependencies=[Depends(no_parameters)])
@@ -122,10 +123,10 @@ async def change_tag(request: Request, name: str, caller: Administrator) -> Resp
     if "type" in document:
         type_ = type_of(document)
         made = await asyncio.to_thread(catalog.change_type, found.name, type_, caller.principal)
-        return json_response(tag_json(made))
+        return json_response(await asyncio.to_thread(tag_json, made))
     change = change_of(found, document)
     changed, _ = await asyncio.to_thread(catalog.change, [change], [], caller.principal)
-    return json_response(tag_json(changed[0]))
+    return json_response(await asyncio.to_thread(tag_json, changed[0]))
 
 
 @router.post("/v1/tags", dependencies=[Depends(no_parameters)])
@@ -141,7 +142,7 @@ async def declare_tag(request: Request, caller: Administrator) -> Response:
     made = await asyncio.to_thread(
         lambda: catalog.declare_tags([draft], caller.principal, take_names=take_names)
     )
-    return json_response(tag_json(made[0]), 200 if known else 201)
+    return json_response(await asyncio.to_thread(tag_json, made[0]), 200 if known else 201)
 
 
 async def _document(request: Request, keys: frozenset[str]) -> Mapping[str, Any]:

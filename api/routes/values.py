@@ -97,6 +97,7 @@ def _rules(
         "stepped": parameters.stepped,
         "hold_last": parameters.hold_last,
         "gaps": parameters.gaps,
+        "eng_unit": parameters.eng_unit,
         "known_at_lsn": known_lsn_of(request, parameters),
         "where": parameters.where,
     }

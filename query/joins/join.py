@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from query.columns import NUMERIC
+from query.converted import as_of_in, band_in, conversion_of, windows_in
 from query.errors import BadRequest, LimitExceeded
 from query.interval import rules_of
 from query.intervals import check_times
@@ -95,11 +96,18 @@ class Joins:
             self._check_shift(what, asked, request.start_ns, request.end_ns)
             windows = (request.start_ns, request.end_ns)
             made = rules_of(samples, rules, now_ns)
-            return join_tag_windows(samples, asked, windows, made, self._limits)
+            banded = band_in(asked, samples.tag)
+            return join_tag_windows(samples, banded, windows, made, self._limits)
 
         columns = in_parallel(work, list(zip(held, request.tags, strict=True)))
+        told = zip(columns, tags, request.tags, strict=True)
+        made = [windows_in(one, tag, asked.eng_unit) for one, tag, asked in told]
         return JoinWindowsResult(
-            tags, request.start_ns, request.end_ns, tuple(columns), _damage(held)
+            tuple(tag for tag, _ in made),
+            request.start_ns,
+            request.end_ns,
+            tuple(one for _, one in made),
+            _damage(held),
         )
 
     def times(self, request: JoinTimesRequest) -> JoinTimesResult:
@@ -132,12 +140,16 @@ class Joins:
         def work(pair: tuple[TagSamples, JoinTag]) -> AsOfResult:
             samples, asked = pair
             self._check_shift(what, asked, request.time_ns, request.time_ns)
+            samples.numbers = conversion_of(samples.tag, asked.eng_unit) is not None
             finder = AsOf(samples, self._limits, strict=request.strict, worst=worst)
             times = request.time_ns + asked.shift_ns
             return finder.find(times, request.direction, max_age_ns=request.max_age_ns)
 
         columns = in_parallel(work, list(zip(held, request.tags, strict=True)))
-        return JoinTimesResult(tags, request.time_ns, tuple(columns), _damage(held))
+        told = zip(columns, tags, request.tags, strict=True)
+        made = [as_of_in(one, tag, asked.eng_unit) for one, tag, asked in told]
+        of, found = tuple(tag for tag, _ in made), tuple(one for _, one in made)
+        return JoinTimesResult(of, request.time_ns, found, _damage(held))
 
     def _tags(self, what: str, asked: Sequence[JoinTag], rows: int) -> tuple[Tag, ...]:
         if not asked:
@@ -151,7 +163,10 @@ class Joins:
                 raise LimitExceeded(
                     what, got=f"{count} {of}", want=f"at most {bound}", where="tags"
                 )
-        return tuple(self._resolve(one.tag) for one in asked)
+        tags = tuple(self._resolve(one.tag) for one in asked)
+        for tag, one in zip(tags, asked, strict=True):
+            conversion_of(tag, one.eng_unit)
+        return tags
 
     @staticmethod
     def _check_shift(what: str, asked: JoinTag, low: Int64Array, high: Int64Array) -> None:

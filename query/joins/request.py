@@ -20,13 +20,16 @@ class JoinTag:
         Added to times of the question to find the sample: transport delay from where the unit
         was to where the tag measures, plus how far the tag's clock is ahead.
     low, high : float
-        Band of which the time inside is told, both included.
+        Band of which the time inside is told, both included; in ``eng_unit`` where that is given.
+    eng_unit : str or None
+        Unit of measure that values are told in; None: the tag's own.
     """
 
     tag: str
     shift_ns: int = 0
     low: float = float("-inf")
     high: float = float("inf")
+    eng_unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
