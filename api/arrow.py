@@ -12,7 +12,7 @@ ARROW_TYPE = "application/vnd.apache.arrow.stream"
 
 
 class ArrowStream:
-    """Batches of one table as an Arrow IPC stream, piece by piece.
+    """Tables of the same columns as an Arrow IPC stream, a batch each.
 
     Parameters
     ----------
@@ -21,6 +21,8 @@ class ArrowStream:
     first : Table
         The first piece; its columns give the schema. Times become ``timestamp[ns, UTC]``, values
         keep their type, symbols become dictionaries.
+    sink : object, optional
+        A file of pyarrow; None: what is written is given by :meth:`piece` and :meth:`end`.
 
     Raises
     ------
@@ -28,16 +30,16 @@ class ArrowStream:
         ``arrow_missing`` (406) when pyarrow is not installed on the server.
     """
 
-    def __init__(self, facts: bytes, first: Table) -> None:
+    closed = False  # as of a file
+
+    def __init__(self, facts: bytes, first: Table, sink: Any = None) -> None:
         self._pa = _pyarrow()
         self._written: list[bytes] = []
         arrays = self._arrays(first)
         schema = self._pa.schema([(name, array.type) for name, array in arrays.items()])
         self._schema = schema.with_metadata({b"historian": facts})
-        sink = self._pa.PythonFile(self, mode="w")
-        self._writer = self._pa.ipc.new_stream(sink, self._schema)
-
-    closed = False
+        into = self._pa.PythonFile(self, mode="w") if sink is None else sink
+        self._writer = self._pa.ipc.new_stream(into, self._schema)
 
     def write(self, data: Any) -> int:
         """As of a file; called by the writer."""
@@ -75,10 +77,13 @@ class ArrowStream:
         return heads | times | columns
 
 
-def arrow_bytes(facts: bytes, table: Table) -> bytes:
+def arrow_bytes(facts: bytes, table: Table) -> memoryview:
     """One table as an Arrow IPC stream of one batch; as :class:`ArrowStream`."""
-    stream = ArrowStream(facts, table)
-    return stream.piece(table) + stream.end()
+    sink = _pyarrow().BufferOutputStream()
+    stream = ArrowStream(facts, table, sink)
+    stream.piece(table)
+    stream.end()
+    return memoryview(sink.getvalue())
 
 
 def _pyarrow() -> Any:

@@ -225,8 +225,8 @@ def table_response(table: Table, form: Form, times: TimeForm) -> Response:
     if form == "rows":
         return json_response(rows_json(table, times), media=FORMS[form])
     if form == "arrow":
-        data = arrow_bytes(encode(plain_json(table.facts)), table)
-        return Response(data, 200, dict(NO_STORE), FORMS[form])
+        stream = arrow_bytes(encode(plain_json(table.facts)), table)
+        return Response(stream, 200, dict(NO_STORE), FORMS[form])
     data = csv_bytes(table, times) if form == "csv" else ndjson_bytes(table, times)
     return Response(data, 200, headers_of(table, form), media_of(form))
 
