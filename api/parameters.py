@@ -356,6 +356,9 @@ def no_parameters(request: Request) -> None:
         )
 
 
+_REPEATED = ("aggregate", "shift")
+
+
 def single_parameters(request: Request) -> None:
     """Refuse a parameter given twice that takes one value: the others would be lost silently.
 
@@ -364,7 +367,7 @@ def single_parameters(request: Request) -> None:
     ApiError
         ``invalid_parameter`` (400).
     """
-    names = [name for name, _ in request.query_params.multi_items() if name != "aggregate"]
+    names = [name for name, _ in request.query_params.multi_items() if name not in _REPEATED]
     for name in names:
         if names.count(name) > 1:
             raise ApiError(

@@ -17,6 +17,7 @@ from query.converted import (
     moments_in,
     samples_in,
 )
+from query.correlation import answer_correlation
 from query.drawing import read_drawing
 from query.errors import LimitExceeded
 from query.expression.condition import Condition
@@ -43,23 +44,28 @@ from query.ports import SampleReader, Tag, TagResolver
 from query.raw import read_pages, read_raw
 from query.request import (
     AggregateRequest,
+    CorrelationRequest,
     CutRequest,
     MomentsRequest,
     PlotRequest,
     QueryLimits,
     RawRequest,
     SpansRequest,
+    StatesRequest,
 )
 from query.result import (
     AggregateResult,
+    CorrelationResult,
     LatestResult,
     MomentsColumn,
     MomentsResult,
     PlotResult,
     RawResult,
     SpansResult,
+    StatesResult,
 )
 from query.series import TagSamples, as_signal
+from query.states import answer_states
 from storage_engine.sample import Damage, Int64Array
 
 _R = TypeVar("_R")
@@ -348,6 +354,19 @@ class Query:
                 own[tag] = (samples, rules_of(samples, rules, now_ns))
             sources[name] = own[tag]
         return Condition(tree, sources, self.limits)
+
+    def states(self, request: StatesRequest) -> StatesResult:
+        """Time in each state of a tag per interval; raises as ``query.states.answer_states``."""
+        samples = self._samples(self._resolver.resolve(request.tag), request.known_at_lsn)
+        now_ns = self._clock_now() if request.hold_last else None
+        return answer_states(samples, request, self.limits, self.calendars, now_ns=now_ns)
+
+    def correlation(self, request: CorrelationRequest) -> CorrelationResult:
+        """Correlation of two tags; raises as ``query.correlation.answer_correlation``."""
+        tags = (self._resolver.resolve(name) for name in (request.x, request.y))
+        x, y = (self._samples(tag, request.known_at_lsn) for tag in tags)
+        now_ns = self._clock_now() if request.hold_last else None
+        return answer_correlation((x, y), request, self.limits, self.calendars, now_ns=now_ns)
 
     def plot(self, request: PlotRequest) -> PlotResult:
         """Few real samples that draw the same line as all of them.

@@ -16,12 +16,21 @@ from query.parts import Parts, joined
 from query.percentiles import Percentiles, percentiles
 from query.plan import AggregatePlan
 from query.ports import Holes
-from query.request import AggregateRequest, MomentsRequest, QueryLimits, SpansRequest
+from query.request import (
+    AggregateRequest,
+    CorrelationRequest,
+    MomentsRequest,
+    QueryLimits,
+    SpansRequest,
+    StatesRequest,
+)
 from query.result import AggregateColumn, AggregateResult
 from query.series import TIME_MAX_NS, TIME_MIN_NS, TagSamples
 from query.summaries import Windows, load, summary_extent
 from query.summarised import Answered, answer, untold
 from storage_engine.sample import Int64Array
+
+Ruled = SpansRequest | AggregateRequest | MomentsRequest | StatesRequest | CorrelationRequest
 
 
 def aggregate_windows(
@@ -169,7 +178,7 @@ def rules_of(samples: TagSamples, request: MomentsRequest, now_ns: int | None) -
     return _rules(samples, request, last_ns if told is None else max(last_ns, told[1]), now_ns)
 
 
-def rules_for_others(request: SpansRequest | AggregateRequest | MomentsRequest) -> MomentsRequest:
+def rules_for_others(request: Ruled) -> MomentsRequest:
     """Rules of a request, for other tags than the one it asks about."""
     return MomentsRequest(
         (),

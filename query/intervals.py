@@ -12,13 +12,20 @@ from query.calendar.shifts import ShiftCalendar
 from query.calendar.steps import beginnings, parse_step
 from query.calendar.zone import Zone
 from query.errors import BadRequest, LimitExceeded
-from query.request import AggregateRequest, CutRequest, MomentsRequest, QueryLimits
+from query.request import (
+    AggregateRequest,
+    CorrelationRequest,
+    CutRequest,
+    MomentsRequest,
+    QueryLimits,
+    StatesRequest,
+)
 from query.series import TIME_MAX_NS, TIME_MIN_NS
 from storage_engine.sample import Int64Array
 
 Calendars = Mapping[str, ShiftCalendar]
 NO_CALENDARS: Calendars = MappingProxyType({})
-Cuttable = CutRequest | AggregateRequest | MomentsRequest
+Cuttable = CutRequest | AggregateRequest | MomentsRequest | StatesRequest | CorrelationRequest
 
 
 class Intervals(NamedTuple):

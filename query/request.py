@@ -305,3 +305,76 @@ class MomentsRequest:
     gaps: bool = True
     where: str | None = None
     eng_unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatesRequest:
+    """Time in each state of a tag that holds its value, per interval.
+
+    Attributes
+    ----------
+    tag : str
+    start_ns, end_ns, interval_ns, step, zone, calendar
+        As of ``AggregateRequest``.
+    treat_uncertain_as_bad : bool
+        The value of an uncertain sample is not known.
+    stepped : bool or None
+        True: the tag holds its value, though it is declared to slope.
+    hold_last : bool
+        The newest sample holds until now.
+    resolution_ns : int
+        Tick of the clock: the newest sample covers one tick.
+    gaps : bool
+        After the tag's longest hold, and where nobody collected it, the value is not known.
+    known_at_lsn : int or None
+        Answer as known when this log sequence number was the newest.
+    """
+
+    tag: str
+    start_ns: int
+    end_ns: int
+    interval_ns: int = 0
+    step: str = ""
+    zone: str = "UTC"
+    calendar: str | None = None
+    treat_uncertain_as_bad: bool = True
+    stepped: bool | None = None
+    hold_last: bool = False
+    resolution_ns: int = 1
+    gaps: bool = True
+    known_at_lsn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationRequest:
+    """Correlation of two tags, both taken at equal steps, per interval and shift.
+
+    Attributes
+    ----------
+    x, y : str
+        Names of tags.
+    start_ns, end_ns, interval_ns, step, zone, calendar
+        As of ``AggregateRequest``.
+    every_ns : int
+        From one pair of values to the next; the first at the start of the window.
+    shifts_ns : tuple of int
+        Of a pair, y is taken so much later than x.
+    treat_uncertain_as_bad, hold_last, resolution_ns, gaps, known_at_lsn
+        As of ``StatesRequest``.
+    """
+
+    x: str
+    y: str
+    start_ns: int
+    end_ns: int
+    every_ns: int
+    interval_ns: int = 0
+    shifts_ns: tuple[int, ...] = (0,)
+    step: str = ""
+    zone: str = "UTC"
+    calendar: str | None = None
+    treat_uncertain_as_bad: bool = True
+    hold_last: bool = False
+    resolution_ns: int = 1
+    gaps: bool = True
+    known_at_lsn: int | None = None

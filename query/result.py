@@ -9,6 +9,7 @@ from query.ports import Tag
 from storage_engine.sample import (
     AnyArray,
     BoolArray,
+    ColumnData,
     Damage,
     Int64Array,
     SampleColumns,
@@ -179,6 +180,95 @@ class SpansResult:
     false_ns: int
     unknown_ns: int
     samples_used: int
+    damage: tuple[Damage, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class StatesResult:
+    """Time in states: one row per interval and state that the tag had in it.
+
+    Attributes
+    ----------
+    tag : Tag
+    start_ns, end_ns : int64, shape (n,)
+        Interval [start, end); rows in the order of the intervals, then of the states by value.
+    state : ColumnData, n rows
+        Null: the time in which the value was not known. The rows of an interval fill it.
+    duration_ns : int64, shape (n,)
+    percent : float64, shape (n,)
+        Of the interval.
+    entries : int64, shape (n,)
+        How often the state was entered inside: a value that differs from the one known last.
+    longest_ns : int64, shape (n,)
+        The longest single stay, as far as inside.
+    first_ns : int64, shape (n,)
+        First entry inside; means nothing where ``entered`` is False.
+    entered : bool, shape (n,)
+    labels : tuple of str
+        Name of the shift of each row; empty unless cut by shifts.
+    damage : tuple of Damage
+        As for a raw read.
+    """
+
+    tag: Tag
+    start_ns: Int64Array
+    end_ns: Int64Array
+    state: ColumnData
+    duration_ns: Int64Array
+    percent: Float64Array
+    entries: Int64Array
+    longest_ns: Int64Array
+    first_ns: Int64Array
+    entered: BoolArray
+    labels: tuple[str, ...] = ()
+    damage: tuple[Damage, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationResult:
+    """Correlation of two tags: one row per interval and shift.
+
+    Attributes
+    ----------
+    x, y : Tag
+    start_ns, end_ns : int64, shape (n,)
+        Interval [start, end).
+    shift_ns : int64, shape (n,)
+    count : int64, shape (n,)
+        Pairs of which both values are Good.
+    r : float64, shape (n,)
+        Coefficient of Pearson; NaN with fewer than two pairs, or where one does not vary.
+    slope, intercept : float64, shape (n,)
+        Of y on x by least squares; NaN where x does not vary.
+    covariance, x_mean, y_mean, x_deviation, y_deviation : float64, shape (n,)
+        Of samples, by count - 1; NaN with too few.
+    best : bool, shape (n,)
+        The shift of the interval at which ``r`` is furthest from 0; the first of equals.
+    damage : tuple of Damage
+        As for a raw read.
+    """
+
+    x: Tag
+    y: Tag
+    start_ns: Int64Array
+    end_ns: Int64Array
+    shift_ns: Int64Array
+    count: Int64Array
+    r: Float64Array
+    slope: Float64Array
+    intercept: Float64Array
+    covariance: Float64Array
+    x_mean: Float64Array
+    y_mean: Float64Array
+    x_deviation: Float64Array
+    y_deviation: Float64Array
+    best: BoolArray
     damage: tuple[Damage, ...] = ()
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""``historian query``: latest, raw, aggregates and plot of tags, spans of a filter."""
+"""``historian query``: latest, raw, aggregates, states and plot of tags, spans of a filter."""
 
 import enum
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ class Read(enum.StrEnum):
     AT_TIMES = "at-times"
     INTERPOLATED = "interpolated"
     AGGREGATES = "aggregates"
+    STATES = "states"
     PLOT = "plot"
     SPANS = "spans"
 
@@ -81,6 +82,7 @@ def query(
             "where": where,
             "moving": moving,
         },
+        Read.STATES: {**window, "interval": interval},
         Read.PLOT: {**window, "pixels": pixels},
         Read.SPANS: {**window, "where": where},
     }
@@ -143,6 +145,9 @@ def _show(read: Read, answer: dict[str, Any]) -> None:
         headings = (*shift, "start", *answer["aggregates"])
         headings += ("percent_good", "samples_used", "partial")
         headings += ("true_ns",) if "true_ns" in answer else ()
+    elif read is Read.STATES:
+        label = ["label"] if "label" in answer else []
+        headings = ("start", "state", *label, "duration_ns", "percent", "entries", "longest_ns")
     else:
         headings = ("time", "value", "quality")
     print_table({h: answer[h] for h in headings}, title=title)
