@@ -86,9 +86,7 @@ def query(
         Read.PLOT: {**window, "pixels": pixels},
         Read.SPANS: {**window, "where": where},
     }
-    _check(read, tags, where)
-    if eng_unit and read is Read.SPANS:
-        raise typer.BadParameter("spans takes no --eng-unit: it has no values")
+    _check(read, tags, where, eng_unit)
     with refusals(), connect(read_config(config), url) as client:
         if read is Read.LATEST:
             answers = [client.get("/v1/latest", {"tag": tags, **told})]
@@ -104,8 +102,10 @@ def query(
             _show(read, answer)
 
 
-def _check(read: Read, tags: list[str] | None, where: str) -> None:
-    """Refuse names where a filter has them, and filters where nothing goes by them."""
+def _check(read: Read, tags: list[str] | None, where: str, eng_unit: str) -> None:
+    """Refuse names where a filter has them, and filters and units where nothing goes by them."""
+    if eng_unit and read in (Read.SPANS, Read.STATES):
+        raise typer.BadParameter(f"{read.value} takes no --eng-unit: it has no values to convert")
     if (read is Read.SPANS) == bool(tags):
         want = "--where alone" if tags else "names of tags"
         raise typer.BadParameter(f"{read.value} takes {want}")
