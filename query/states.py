@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,8 @@ class _Book:
 
     def ranks(self) -> Int64Array:
         """Place of each state among all by value, and one more for what is not known."""
-        places = sorted(range(len(self._numbers)), key=list(self._numbers).__getitem__)  # type: ignore[arg-type] # of one type
+        names: list[Any] = list(self._numbers)
+        places = sorted(range(len(names)), key=names.__getitem__)
         return np.append(np.argsort(np.array(places, np.int64)), 0)
 
     def values(self, state: Int64Array, default: ValueType) -> ColumnData:

@@ -23,13 +23,16 @@ def call(*arguments, code=0):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server with one tag and one unit; tests stop and start it as they like."""
+    """A server with two tags and one unit; tests stop and start it as they like."""
     server = ServerProcess(tmp_path_factory.mktemp("cli"))
     with server:
         with server.client() as client:
             client.post("/v1/tags", json={"name": "line/a", "type": "float64", "eng_unit": "K"})
             series = {"tag": "line/a", "time": [AT_NS, AT_NS + 1], "value": [1.5, 2.5]}
             client.post("/v1/samples", json={"time_unit": "ns", "series": [series]})
+            client.post("/v1/tags", json={"name": "line/s", "type": "symbol"})
+            state = {"tag": "line/s", "time": [AT_NS, AT_NS + 1], "value": ["idle", "run"]}
+            client.post("/v1/samples", json={"time_unit": "ns", "series": [state]})
             unit = {"time": [AT_NS], "columns": {"unit": ["SN1"], "station": ["ST1"]}}
             client.post("/v1/events/unit_arrived", json={"time_unit": "ns", **unit})
         yield server
@@ -47,6 +50,8 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("query", "raw", "line/a", "--where", "{line/a} > 2", *WINDOW),
         ("query", "interpolated", "line/a", "--interval", "1s", "--where", "{line/a} > 2", *WINDOW),
         ("query", "aggregates", "line/a", "--where", "{line/a} > 2", *WINDOW),
+        ("query", "aggregates", "line/a", "--moving", "1h", "--interval", "6h", *WINDOW),
+        ("query", "states", "line/s", "--interval", "6h", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
     asked = [(*q, "--json", "--config", server.config) for q in questions]
@@ -73,6 +78,9 @@ def test_tables_are_for_people(server):
     latest = call("query", "latest", "line/a", "--config", server.config).stdout
     unit = call("trace", "unit", "SN1", "--config", server.config).stdout
 
+    states = call("query", "states", "line/s", *WINDOW, "--config", server.config).stdout
+    assert "idle" in states
+    assert "longest_ns" in states
     spans = call("query", "spans", "--where", "{line/a} > 2", *WINDOW, "--config", server.config)
 
     assert "{line/a} > 2" in spans.stdout
