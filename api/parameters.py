@@ -266,12 +266,15 @@ class EnergyParameters(IntervalParameters, FormParameters):
 
 
 class PlotParameters(KnownWindowParameters, FormParameters):
-    """Few real samples of one tag for a drawing ``pixels`` wide."""
+    """Few real samples of one tag for a drawing; ``uncertain`` and on are about ``where``."""
 
     tag: Name
     pixels: Annotated[int, Field(ge=1, le=16_384)] = 1_000
     method: PlotMethod = "pi"
     eng_unit: EngUnit | None = None
+    uncertain: Literal["bad", "good"] = "bad"
+    where: str | None = None
+    hold_last: bool = False
 
 
 class ManyPlotParameters(PlotParameters):

@@ -75,25 +75,43 @@ def select(signal: Signal, edges_ns: Int64Array, *, numeric: bool) -> Int64Array
     return np.flatnonzero(keep)
 
 
-def select_extremes(signal: Signal, edges_ns: Int64Array, *, numeric: bool) -> Int64Array:
+def select_extremes(
+    signal: Signal, edges_ns: Int64Array, *, numeric: bool, breaks: bool = False
+) -> Int64Array:
     """First, lowest, highest and last usable row of each column, ascending: M4.
+
+    With ``breaks`` the first unusable row between two of them, too.
 
     References
     ----------
     U. Jugel et al., M4: A Visualization-Oriented Time Series Data Aggregation, VLDB 2014.
     """
     keep = _kept(signal, columns_of(signal, edges_ns), numeric=numeric)
-    return np.flatnonzero(keep & (signal.severity < 2))
+    drawn = np.flatnonzero(keep & (signal.severity < 2))
+    return (
+        np.union1d(drawn, _between(drawn, np.flatnonzero(signal.severity == 2)))
+        if breaks
+        else drawn
+    )
 
 
 def select_triangles(signal: Signal, edges_ns: Int64Array) -> Int64Array:
-    """About one usable row a column by the largest triangles, and the first mark of each column."""
+    """About one usable row a column by the largest triangles, and marks.
+
+    These are the first of each column, and the first between two rows that are drawn.
+    """
     good, bad = np.flatnonzero(signal.severity < 2), np.flatnonzero(signal.severity == 2)
     count = max(2, len(edges_ns) - 1)
     drawn = good[largest_triangles(signal.timestamp_ns[good], signal.number[good], count)]
     columns = columns_of(signal, edges_ns)
     marks = bad[np.unique(columns.of_row[bad], return_index=True)[1]]
-    return np.union1d(drawn, marks)
+    return np.union1d(drawn, np.append(marks, _between(drawn, bad)))
+
+
+def _between(drawn: Int64Array, bad: Int64Array) -> Int64Array:
+    """Of the rows that break a line, the first of all, and the first behind each that is drawn."""
+    place = np.searchsorted(bad, drawn)
+    return np.union1d(bad[:1], bad[place[place < len(bad)]])
 
 
 def _kept(signal: Signal, columns: _Columns, *, numeric: bool) -> BoolArray:

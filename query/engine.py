@@ -5,10 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-
 from query.aggregates.naming import aggregate_named
-from query.columns import NUMERIC, join_columns
 from query.converted import (
     aggregates_in,
     check_aggregates,
@@ -18,11 +15,9 @@ from query.converted import (
     samples_in,
 )
 from query.correlation import answer_correlation
-from query.drawing import read_drawing
+from query.drawing import Drawing
 from query.errors import LimitExceeded
 from query.expression.condition import Condition
-from query.expression.parser import parse
-from query.expression.tree import tags_of
 from query.filtered import (
     aggregate_where,
     among_others,
@@ -30,6 +25,7 @@ from query.filtered import (
     read_raw_where,
     read_spans,
 )
+from query.filters import Filters, rules_for_filter
 from query.interval import aggregate_windows, rules_for_others, rules_of
 from query.intervals import NO_CALENDARS, Calendars, Intervals, cut
 from query.joins.join import Joins, JoinTimesResult, JoinWindowsResult
@@ -64,7 +60,7 @@ from query.result import (
     SpansResult,
     StatesResult,
 )
-from query.series import TagSamples, as_signal
+from query.series import TagSamples
 from query.states import answer_states
 from storage_engine.sample import Damage, Int64Array
 
@@ -89,7 +85,7 @@ class Query:
 
     Notes
     -----
-    Safe for threads as far as reader and resolver are; keeps no state.
+    Safe for threads as far as reader and resolver are; keeps no state but that of a question.
     """
 
     def __init__(
@@ -105,6 +101,18 @@ class Query:
         self._clock_now = clock_now
         self.limits = limits or QueryLimits()
         self.calendars = calendars
+        self._filters: Filters | None = None
+
+    def question(self) -> "Query":
+        """Give the same reads as one question, however many tags it is asked about.
+
+        Now is one time in all of it, and a filter that its reads have in common is evaluated
+        once for each time.
+        """
+        now_ns = self._clock_now()
+        asked = Query(self._reader, self._resolver, lambda: now_ns, self.limits, self.calendars)
+        asked._filters = Filters(self._resolver, asked._samples, self.limits, remember=True)
+        return asked
 
     def latest(self, names: Sequence[str], eng_unit: str | None = None) -> LatestResult:
         """Newest sample of each tag, perhaps in another unit of measure.
@@ -151,13 +159,7 @@ class Query:
         if request.where is None:
             result = read_raw(samples, request, plan, self.limits)
             return samples_in(replace(result, damage=samples.damage), request.eng_unit)
-        rules = MomentsRequest(
-            (),
-            treat_uncertain_as_bad=request.treat_uncertain_as_bad,
-            hold_last=request.hold_last,
-            known_at_lsn=request.known_at_lsn,
-        )
-        condition = self._condition(request.where, rules)
+        condition = self._condition(request.where, rules_for_filter(request))
         result = read_raw_where(condition, samples, request, plan, self.limits)
         result = replace(result, damage=_all(samples.damage, condition.damage))
         return samples_in(result, request.eng_unit)
@@ -342,18 +344,9 @@ class Query:
     def _condition(
         self, where: str, request: SpansRequest | AggregateRequest | MomentsRequest
     ) -> Condition:
-        """Read a filter, with its tags by the rules of a request."""
-        tree = parse(where)
-        now_ns = self._clock_now() if request.hold_last else None
-        rules = rules_for_others(request)
-        sources, own = {}, {}
-        for name in tags_of(tree):
-            tag = self._resolver.resolve(name)
-            if tag not in own:
-                samples = self._samples(tag, request.known_at_lsn)
-                own[tag] = (samples, rules_of(samples, rules, now_ns))
-            sources[name] = own[tag]
-        return Condition(tree, sources, self.limits)
+        """Read a filter, with its tags by the rules of a request; in a question once."""
+        filters = self._filters or Filters(self._resolver, self._samples, self.limits)
+        return filters.get(where, request, self._clock_now() if request.hold_last else None)
 
     def states(self, request: StatesRequest) -> StatesResult:
         """Time in each state of a tag per interval; raises as ``query.states.answer_states``."""
@@ -375,21 +368,16 @@ class Query:
         ------
         UnknownTag
         BadRequest, LimitExceeded
-            See ``plan_plot``.
+            See ``plan_plot``; and of a filter as :meth:`spans`.
         """
         tag = self._resolver.resolve(request.tag)
         edges = plan_plot(request, tag, self.limits)
         conversion_of(tag, request.eng_unit)
         samples = self._samples(tag, request.known_at_lsn)
-        inside, used = read_drawing(samples, request, edges, self.limits)
-        numeric = tag.type in NUMERIC
-        before = samples.previous(request.start_ns)
-        after = samples.next(request.end_ns, inclusive=True)
-        columns = join_columns([before, inside, after], numeric=numeric)
-        bound = np.ones(len(columns), dtype=np.bool_)
-        bound[len(before) : len(before) + len(inside)] = False
-        mark = as_signal(columns, numeric=numeric).severity == 2
-        result = PlotResult(tag, columns, mark, bound, used, samples.damage)
+        condition = None
+        if request.where is not None:
+            condition = self._condition(request.where, rules_for_filter(request))
+        result = Drawing(samples, request, edges, self.limits, condition).result()
         return samples_in(result, request.eng_unit)
 
 

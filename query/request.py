@@ -237,6 +237,10 @@ class PlotRequest:
         about one sample a pixel by the largest triangles, of extremes or of all samples.
     eng_unit : str or None
         Unit of measure that values are told in; None: the tag's own.
+    where : str or None
+        A filter: samples of the time alone in which it is true, and a mark where that ends.
+    treat_uncertain_as_bad, hold_last : bool
+        Of the tags of the filter, as of ``RawRequest``.
     """
 
     tag: str
@@ -246,6 +250,9 @@ class PlotRequest:
     known_at_lsn: int | None = None
     method: PlotMethod = "pi"
     eng_unit: str | None = None
+    where: str | None = None
+    treat_uncertain_as_bad: bool = True
+    hold_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

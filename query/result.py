@@ -279,6 +279,9 @@ class CorrelationResult:
 class PlotResult:
     """Real samples for a drawing, ascending.
 
+    With a filter there are rows that nobody wrote, too: null, Bad_NoData, lsn 0, where the time in
+    which it is true ends.
+
     Attributes
     ----------
     tag : Tag
@@ -293,6 +296,8 @@ class PlotResult:
         Samples of the window that the drawing stands for.
     damage : tuple of Damage
         As for a raw read.
+    true_ns, unknown_ns : int or None
+        Of a filtered drawing, the time in which the filter was true, and was not known.
     """
 
     tag: Tag
@@ -301,6 +306,8 @@ class PlotResult:
     bound: BoolArray
     samples_used: int
     damage: tuple[Damage, ...] = ()
+    true_ns: int | None = None
+    unknown_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -83,7 +83,7 @@ def query(
             "moving": moving,
         },
         Read.STATES: {**window, "interval": interval},
-        Read.PLOT: {**window, "pixels": pixels},
+        Read.PLOT: {**window, "pixels": pixels, "where": where},
         Read.SPANS: {**window, "where": where},
     }
     _check(read, tags, where, eng_unit)
@@ -111,7 +111,7 @@ def _check(read: Read, tags: list[str] | None, where: str, eng_unit: str) -> Non
         raise typer.BadParameter(f"{read.value} takes {want}")
     if read is Read.SPANS and not where:
         raise typer.BadParameter("spans takes --where")
-    if where and read in (Read.LATEST, Read.PLOT):
+    if where and read in (Read.LATEST, Read.STATES):
         raise typer.BadParameter(f"{read.value} takes no --where")
 
 

@@ -91,7 +91,7 @@ def _ask(
         eng_unit=parameters.eng_unit,
         moving_ns=parse_duration(parameters.moving, "moving") if parameters.moving else 0,
     )
-    query = historian_of(request).query
+    query = historian_of(request).query.question()
     return lambda name: query.aggregate(replace(question, tag=name))
 
 

@@ -58,11 +58,26 @@ def _ask(
 ) -> Callable[[str], PlotResult]:
     """Name of a tag -> its line."""
     start_ns, end_ns = window_ns
-    known_lsn = known_lsn_of(request, parameters)
-    question = PlotRequest("", start_ns, end_ns, parameters.pixels, known_lsn, parameters.method)
-    question = replace(question, eng_unit=parameters.eng_unit)
-    query = historian_of(request).query
+    question = PlotRequest(
+        "",
+        start_ns,
+        end_ns,
+        parameters.pixels,
+        known_at_lsn=known_lsn_of(request, parameters),
+        method=parameters.method,
+        where=parameters.where,
+        treat_uncertain_as_bad=parameters.uncertain == "bad",
+        hold_last=parameters.hold_last,
+        eng_unit=parameters.eng_unit,
+    )
+    query = historian_of(request).query.question()
     return lambda name: query.plot(replace(question, tag=name))
+
+
+def _filtered(result: PlotResult) -> dict[str, Any]:
+    if result.true_ns is None:
+        return {}
+    return {"true_ns": result.true_ns, "unknown_ns": result.unknown_ns}
 
 
 def _table(
@@ -77,6 +92,7 @@ def _table(
         **tag_facts(result.tag),
         **window_facts(*window_ns, parameters.time),
         "samples_used": result.samples_used,
+        **_filtered(result),
         **damage_facts(result.damage, parameters.time),
         **complete_facts(request, result.tag.name, window_ns, parameters.time),
         **collected_facts(request, result.tag.name, window_ns, parameters.time),

@@ -36,7 +36,7 @@ _TAGS_AT_ONCE = 16
 @router.get("/v1/raw", dependencies=[Depends(single_parameters)])
 def raw(request: Request, parameters: Annotated[RawParameters, InQuery()], _: Reader) -> Response:
     """Answer stored samples of [start, end), ascending unless ``backward``."""
-    form, query = form_of(request), historian_of(request).query
+    form, query = form_of(request), historian_of(request).query.question()
     window_ns = window_of(request, parameters)
     question = replace(_question(request, parameters, window_ns), tag=parameters.tag)
     tell = partial(_table, request, parameters, window_ns=window_ns, form=form)
@@ -59,7 +59,7 @@ async def raw_of_many(request: Request, _: Reader) -> Response:
 
 
 def _many(request: Request, parameters: ManyRawParameters) -> Response:
-    form, query = form_of(request), historian_of(request).query
+    form, query = form_of(request), historian_of(request).query.question()
     window_ns = window_of(request, parameters)
     question = _question(request, parameters, window_ns)
     tell = partial(_table, request, parameters, window_ns=window_ns, form=form)

@@ -42,6 +42,14 @@ class Spans:
         chosen = self.state == state
         return self.start_ns[chosen], self.end_ns[chosen]
 
+    def within(self, start_ns: int, end_ns: int) -> "Spans":
+        """What a part of the window holds; start before end."""
+        first = int(np.searchsorted(self.start_ns, start_ns, side="right")) - 1
+        behind = int(np.searchsorted(self.start_ns, end_ns))
+        start, end = self.start_ns[first:behind].copy(), self.end_ns[first:behind].copy()
+        start[0], end[-1] = start_ns, end_ns
+        return Spans(start, end, self.state[first:behind])
+
     def goes_on(self, after: "Spans") -> bool:
         """Whether spans behind these begin with more of the last one."""
         return bool(self.end_ns[-1] == after.start_ns[0] and self.state[-1] == after.state[0])

@@ -52,6 +52,7 @@ def test_commands_answer_the_same_from_the_server_and_from_the_files(server):
         ("query", "aggregates", "line/a", "--where", "{line/a} > 2", *WINDOW),
         ("query", "aggregates", "line/a", "--moving", "1h", "--interval", "6h", *WINDOW),
         ("query", "states", "line/s", "--interval", "6h", *WINDOW),
+        ("query", "plot", "line/a", "--where", "{line/a} > 2", *WINDOW),
         ("trace", "unit", "SN1"),
     ]
     asked = [(*q, "--json", "--config", server.config) for q in questions]
@@ -112,7 +113,6 @@ def test_spans_have_their_tags_in_the_filter(server):
         ("spans", "line/a", *filtered),
         ("spans",),
         ("raw", *filtered),
-        ("plot", "line/a", *filtered),
         ("latest", "line/a", *filtered),
     ):
         assert "takes" in call("query", *asked, "--config", server.config, code=2).output

@@ -1,4 +1,4 @@
-"""api/routes/raw.py, aggregates.py, values.py: reads that a filter narrows, through the door."""
+"""api/routes: raw samples, aggregates, values and plots that a filter narrows, through the door."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_many_tags_where_a_filter_is_true(house):
     house.run(work)
 
 
-@pytest.mark.parametrize("path", ["/v1/raw", "/v1/aggregates", "/v1/interpolated"])
+@pytest.mark.parametrize("path", ["/v1/raw", "/v1/aggregates", "/v1/interpolated", "/v1/plot"])
 def test_a_wrong_filter_is_refused_there_too(house, path):
     """With its character, by name, and by the bounds of the server."""
 
@@ -136,5 +136,23 @@ def test_values_at_times_where_a_filter_is_true(house):
         assert "time,state,value:line/force,status:line/force" == sheet.text.splitlines()[0]
         assert '"true",3.0,1026' in sheet.text
         assert "state" not in await _get(client, "/v1/interpolated", interval="10s")
+
+    house.run(work)
+
+
+def test_a_plot_where_a_filter_is_true(house):
+    """The line breaks where the filter ends; many tags share one filter."""
+
+    async def work(client, historian):
+        await _plant(client)
+
+        found = await _get(client, "/v1/plot", pixels=10, where=RUNNING)
+        assert [4.0, None] == found["value"]
+        assert ([1], [], 1) == (found["break_rows"], found["bound_rows"], found["samples_used"])
+        assert (10 * S, 20 * S - 1) == (found["true_ns"], found["unknown_ns"])
+        assert "true_ns" not in await _get(client, "/v1/plot", pixels=10)
+        body = {"tag": ["line/force", "line/state"], **WINDOW, "pixels": 10, "where": RUNNING}
+        many = (await client.post("/v1/plot", json=body)).json()["tags"]
+        assert [[4.0, None], ["run", None]] == [one["value"] for one in many]
 
     house.run(work)
