@@ -69,9 +69,10 @@ class Store:
         key = places.digest(sources(), way, data.key)
         made = places.kept(f"ours-{way}-{data.name}", key, self._make)
         self.facts: dict[str, float] = json.loads((made / "facts.json").read_text())
+        self.folder = made / ("cold" if cold else "warm")
         self._clock = SetClock(data.end_ns)
         self.engine = Engine.open(
-            RealFileSystem(made / ("cold" if cold else "warm")),
+            RealFileSystem(self.folder),
             EngineConfig(read_threads=read_threads),
             self._clock,
         )

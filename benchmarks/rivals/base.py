@@ -43,6 +43,16 @@ class Latest(NamedTuple):
     value: Floats
 
 
+class Drawn(NamedTuple):
+    """Of each pixel column that holds samples, its number and four values."""
+
+    pixel: Ints
+    first: Floats
+    last: Floats
+    minimum: Floats
+    maximum: Floats
+
+
 class Scan(NamedTuple):
     """Minimum, maximum and mean of all values."""
 
@@ -86,6 +96,20 @@ class Rival(Protocol):
 
     def raw(self, tag: int, start_ns: int, end_ns: int) -> tuple[Ints, Floats]:
         """Times and values of one tag, in order."""
+
+    def at(self, tags: Sequence[int], times: list[int]) -> Floats:
+        """Values of tags at times that ascend, the last one at or before each; a row a tag."""
+
+    def grid(self, tags: Sequence[int], start_ns: int, end_ns: int, step_ns: int) -> Floats:
+        """The same at equal steps."""
+
+    def drawing(self, tag: int, start_ns: int, end_ns: int, pixels: int) -> Drawn:
+        """First, last, smallest and largest value of each of so many equal columns."""
+
+    def filtered(
+        self, tag: int, other: int, above: float, start_ns: int, end_ns: int
+    ) -> tuple[Ints, Floats]:
+        """Samples of one tag at whose time the last value of another is above a bound."""
 
     def fetch(self, tags: int) -> int:
         """Times and values of the first tags into arrays, in any order; rows fetched."""

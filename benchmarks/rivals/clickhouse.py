@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.rivals.base import (
     Buckets,
     Columns,
+    Drawn,
     Floats,
     Ints,
     Joined,
@@ -121,6 +122,52 @@ class ClickHouse:
         """Rows in order."""
         found = self._ask(
             f"SELECT t, v FROM s WHERE tag = {tag} AND t >= {start_ns} AND t < {end_ns} ORDER BY t"
+        )
+        return found["t"], found["v"]
+
+    def at(self, tags: Sequence[int], times: list[int]) -> Floats:
+        """By the as-of join with the times, which are a table in memory."""
+        self._run("CREATE TABLE IF NOT EXISTS m (m Int64) ENGINE = Memory")
+        self._run("TRUNCATE TABLE m")
+        self._run(f"INSERT INTO m VALUES {', '.join(f'({time})' for time in times)}")
+        return self._as_of(tags, "m", len(times), max(times))
+
+    def grid(self, tags: Sequence[int], start_ns: int, end_ns: int, step_ns: int) -> Floats:
+        """By the as-of join with the steps."""
+        count = -(-(end_ns - start_ns) // step_ns)
+        steps = f"(SELECT toInt64({start_ns} + number * {step_ns}) AS m FROM numbers({count}))"
+        return self._as_of(tags, steps, count, end_ns)
+
+    def _as_of(self, tags: Sequence[int], moments: str, count: int, end_ns: int) -> Floats:
+        each = f"(SELECT toUInt32(arrayJoin([{', '.join(map(str, tags))}])) AS tag)"
+        found = self._ask(
+            f"SELECT q.tag AS tag, q.m AS m, x.v AS v FROM (SELECT tag, m FROM {each} AS n "
+            f"CROSS JOIN {moments} AS k) AS q ASOF JOIN (SELECT tag, t, v FROM s WHERE "
+            f"{where(tags)} AND t <= {end_ns}) AS x ON q.tag = x.tag AND q.m >= x.t ORDER BY tag, m"
+        )
+        values: Floats = found["v"].reshape(len(tags), count)
+        return values
+
+    def drawing(self, tag: int, start_ns: int, end_ns: int, pixels: int) -> Drawn:
+        """By argMin and argMax of the time."""
+        width = (end_ns - start_ns) // pixels
+        found = self._ask(
+            f"SELECT intDiv(t - {start_ns}, {width}) AS w, argMin(v, t) AS a, argMax(v, t) AS b, "
+            f"min(v) AS c, max(v) AS d FROM s WHERE tag = {tag} AND t >= {start_ns} "
+            f"AND t < {end_ns} GROUP BY w ORDER BY w"
+        )
+        return Drawn(found["w"].astype(np.int64), *(found[name] for name in "abcd"))
+
+    def filtered(
+        self, tag: int, other: int, above: float, start_ns: int, end_ns: int
+    ) -> tuple[Ints, Floats]:
+        """By the as-of join with the other tag."""
+        found = self._ask(
+            f"SELECT x.t AS t, x.v AS v FROM (SELECT t, v, toUInt8(0) AS k FROM s "
+            f"WHERE tag = {tag} AND t >= {start_ns} AND t < {end_ns}) AS x ASOF JOIN "
+            f"(SELECT t, v, toUInt8(0) AS k FROM s WHERE tag = {other} AND t < {end_ns}) AS y "
+            "ON x.k = y.k AND x.t >= y.t "
+            f"WHERE y.v > {above!r} ORDER BY t"
         )
         return found["t"], found["v"]
 

@@ -9,6 +9,7 @@ from benchmarks import places
 from benchmarks.rivals.base import (
     Buckets,
     Columns,
+    Drawn,
     Floats,
     Ints,
     Joined,
@@ -96,6 +97,48 @@ class DuckDB:
         """Rows in order."""
         found = self._ask(
             f"SELECT t, v FROM s WHERE tag = {tag} AND t >= {start_ns} AND t < {end_ns} ORDER BY t"
+        )
+        return found["t"], found["v"]
+
+    def at(self, tags: Sequence[int], times: list[int]) -> Floats:
+        """By the as-of join with the times."""
+        return self._as_of(tags, np.array(times))
+
+    def grid(self, tags: Sequence[int], start_ns: int, end_ns: int, step_ns: int) -> Floats:
+        """By the as-of join with the steps."""
+        return self._as_of(tags, np.arange(start_ns, end_ns, step_ns))
+
+    def _as_of(self, tags: Sequence[int], times: Ints) -> Floats:
+        self._db.register("m", {"m": times})
+        self._db.register("n", {"tag": np.array(tags, np.int32)})
+        found = self._ask(
+            "SELECT q.tag, m, v FROM (SELECT n.tag, m.m FROM n, m) AS q ASOF JOIN "
+            f"(SELECT * FROM s WHERE {where(tags)} AND t <= {times.max()}) AS x "
+            "ON q.tag = x.tag AND q.m >= x.t ORDER BY q.tag, m"
+        )
+        self._db.unregister("m")
+        self._db.unregister("n")
+        values: Floats = found["v"].reshape(len(tags), len(times))
+        return values
+
+    def drawing(self, tag: int, start_ns: int, end_ns: int, pixels: int) -> Drawn:
+        """By arg_min and arg_max of the time."""
+        width = (end_ns - start_ns) // pixels
+        found = self._ask(
+            f"SELECT (t - {start_ns}) // {width} AS w, arg_min(v, t) AS a, arg_max(v, t) AS b, "
+            f"min(v) AS c, max(v) AS d FROM s WHERE tag = {tag} AND t >= {start_ns} "
+            f"AND t < {end_ns} GROUP BY w ORDER BY w"
+        )
+        return Drawn(found["w"].astype(np.int64), *(found[name] for name in "abcd"))
+
+    def filtered(
+        self, tag: int, other: int, above: float, start_ns: int, end_ns: int
+    ) -> tuple[Ints, Floats]:
+        """By the as-of join with the other tag."""
+        found = self._ask(
+            f"SELECT x.t, x.v FROM (SELECT t, v FROM s WHERE tag = {tag} AND t >= {start_ns} "
+            f"AND t < {end_ns}) AS x ASOF JOIN (SELECT t, v FROM s WHERE tag = {other} "
+            f"AND t < {end_ns}) AS y ON x.t >= y.t WHERE y.v > {above!r} ORDER BY x.t"
         )
         return found["t"], found["v"]
 

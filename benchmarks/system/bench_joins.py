@@ -27,11 +27,11 @@ HOUR_NS = 3600 * SECOND_NS
 class Asked:
     """Our query room over a store."""
 
-    def __init__(self, store: ours.Store) -> None:
+    def __init__(self, store: ours.Store, *, stepped: bool = False) -> None:
         reader = StoreReader()
         reader.use(store.engine, None)  # type: ignore[arg-type] # no event is read
         tags = (
-            Tag(str(k), (series,), ValueType.FLOAT64, stepped=False)
+            Tag(str(k), (series,), ValueType.FLOAT64, stepped=stepped)
             for k, series in enumerate(store.ids)
         )
         self.query = Query(reader, MemoryResolver(*tags), lambda: store.data.end_ns)
