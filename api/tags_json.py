@@ -222,6 +222,19 @@ def names_json(catalog: KnownTags, tag: TagRecord) -> list[dict[str, Any]]:
     ]
 
 
+def joins_json(catalog: KnownTags, tag: TagRecord) -> dict[str, Any]:
+    """Tell which tag one goes on with, and which goes on with it; null where there is none."""
+    told: dict[str, Any] = {"continues": None, "continued_by": None}
+    before, behind = catalog.joins.before(tag.id), catalog.joins.behind(tag.id)
+    if before is not None:
+        other = catalog.find_id(before.former).name
+        told["continues"] = {"tag": other, "from": time_json(before.from_ns, "iso")}
+    if behind is not None:
+        other = catalog.find_id(behind.tag).name
+        told["continued_by"] = {"tag": other, "from": time_json(behind.from_ns, "iso")}
+    return told
+
+
 def tag_json(tag: TagRecord) -> dict[str, Any]:
     """Tell a tag."""
     facts: dict[str, Any] = tag.facts()

@@ -12,7 +12,7 @@ from historian.catalog_records import AuditEntry
 from historian.errors import ConfigInvalid, Conflict, NotReady
 from storage_engine.clock import Clock
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _SCHEMA = """
 CREATE TABLE tags(
@@ -82,6 +82,10 @@ CREATE TABLE tag_names(
     8: """
 CREATE TABLE tag_counters(
     tag INTEGER PRIMARY KEY, counter_rate_max REAL, counter_resets INTEGER) STRICT;
+""",
+    9: """
+CREATE TABLE tag_joins(
+    tag INTEGER PRIMARY KEY, former INTEGER NOT NULL UNIQUE, from_ns INTEGER NOT NULL) STRICT;
 """,
 }
 

@@ -3,6 +3,7 @@
 import uuid
 
 from historian.catalog_database import Database
+from historian.catalog_joins import TagJoins
 from historian.catalog_names import FormerNames
 from historian.catalog_records import QueryTags, TagRecord
 from historian.catalog_rows import read_tags
@@ -21,6 +22,7 @@ class KnownTags:
     Attributes
     ----------
     names : FormerNames
+    joins : TagJoins
     revision : int
         Rises with each change of a tag.
     """
@@ -28,6 +30,7 @@ class KnownTags:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.names = FormerNames(database)
+        self.joins = TagJoins(database)
         self.revision = 0
         self._by_name: dict[str, TagRecord] = {}
         self._by_address: dict[tuple[str, str], TagRecord] = {}
@@ -45,6 +48,7 @@ class KnownTags:
         self._by_id.clear()
         self._by_uuid.clear()
         self.names.reload()
+        self.joins.reload()
         for tag in found:
             self._index(tag)
 
@@ -98,6 +102,10 @@ class KnownTags:
             return self._by_uuid.get(uuid.UUID(text).bytes)
         except ValueError:
             return None
+
+    def find_id(self, tag_id: int) -> TagRecord:
+        """Return the tag of a row id; tags are never removed."""
+        return self._by_id[tag_id]
 
     def names_of(self, tag: TagRecord) -> list[str]:
         """Give every name that a tag has or had, the present one first."""

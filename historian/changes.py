@@ -172,10 +172,22 @@ class Changes:
     ) -> int:
         engine, _ = self._store()
         lsn = 0
+        self._check_joined(verb, target, window)
         for stream_id in self._streams_of(target):
             lsn = engine.change(Change(verb, stream_id, *window, principal, reason, comment))
         engine.wait_durable(lsn)
         return lsn
+
+    def _check_joined(self, verb: Verb, target: Target, window: tuple[int, int]) -> None:
+        """Refuse to change what a tag shows of another: it would be done where nobody looks."""
+        tag = self._catalog.find(target.tag) if target.tag else None
+        join = None if tag is None else self._catalog.joins.before(tag.id)
+        if tag is None or join is None or window[0] >= join.from_ns:
+            return
+        former = self._catalog.find_id(join.former).name
+        got, want = f"a time before {join.from_ns}", f"the tag {former!r}, whose samples these are"
+        message = f"cannot {verb} samples of {tag.name!r}: got {got}, want {want}"
+        raise RequestInvalid(message, got=got, want=want, where="tag")
 
     def trail(
         self,

@@ -174,7 +174,10 @@ class Retention:
             return None
         engine = self._engine()
         horizons, streams = engine.horizons(), engine.streams()
-        names = {streams[s.stream_id].retention_class for s in record.series}
+        shown = [record]
+        for join in self._catalog.joins.chain(record.id):
+            shown += [self._catalog.find_id(join.former)] if start_ns < join.from_ns else []
+        names = {streams[s.stream_id].retention_class for one in shown for s in one.series}
         latest = max((horizons[name] for name in names if name in horizons), default=None)
         return None if latest is None or latest <= start_ns else latest
 

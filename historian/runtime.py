@@ -21,13 +21,14 @@ from historian.errors import HistorianError, NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
 from historian.ingest_streams import Streams
+from historian.joined_reader import JoinedReader
+from historian.joining import Joining
 from historian.maintenance import PERIOD_S, Compaction, Maintenance
 from historian.metrics import Metrics
 from historian.passport import PassportBuilder
 from historian.quarantine_messages import QuarantineMessages
 from historian.retention import Retention
 from historian.runtime_children import Children
-from historian.runtime_reader import StoreReader
 from historian.runtime_tags import PlantTags
 from historian.runtime_telling import Telling
 from historian.sources import KIND as SOURCE_STATE
@@ -93,7 +94,7 @@ class Historian(Telling):
         if not read_only:
             config.store.engine_path.mkdir(parents=True, exist_ok=True)
         self._filesystem = filesystem or RealFileSystem(config.store.engine_path)
-        self._reader = StoreReader()
+        self._reader = JoinedReader()
         self._engine: Engine | None = None
         self._streams: Streams | None = None
         self._found: Mapping[str, Any] = {}
@@ -185,7 +186,8 @@ class Historian(Telling):
         calendars = {each.name: each.calendar() for each in config.shift_calendars}
         limits = config.query.limits()
         self.energy = Energy(self._reader, config.meters)
-        tags = PlantTags(self.catalog, self.sources, self.energy)
+        tags = PlantTags(self.catalog, self._reader, self.sources, self.energy)
+        self.joining = Joining(self.catalog, self._reader)
         self.query = Query(self._reader, tags, self.clock.now_ns, limits, calendars)
         self.genealogy = Genealogy(self._reader)
         self.passport = PassportBuilder(

@@ -12,11 +12,11 @@ from historian.config import HistorianConfig
 from historian.errors import NotReady
 from historian.genealogy.genealogy import Genealogy
 from historian.ingest import Ingest
+from historian.joined_reader import JoinedReader
 from historian.maintenance import Compaction, Maintenance
 from historian.metrics import Figure, Metrics
 from historian.retention import Retention
 from historian.runtime_children import Children
-from historian.runtime_reader import StoreReader
 from historian.source_figures import figures
 from historian.sources import Sources
 from storage_engine.engine import Engine
@@ -50,7 +50,7 @@ class Telling:
     metrics: Metrics
     sources: Sources
     _filesystem: FileSystem
-    _reader: StoreReader
+    _reader: JoinedReader
     _engine: Engine | None
     _found: Mapping[str, Any]
     _reopening: bool

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -12,6 +13,7 @@ from api.options import ConfigOption, JsonOption, UrlOption
 
 CSV_TYPE = "text/csv"
 _HEADINGS = ("name", "type", "eng_unit", "source", "address", "description")
+_NAMED = {"join": ("TAG", "FORMER"), "part": ("TAG",)}
 
 
 def tags(
@@ -19,7 +21,8 @@ def tags(
         list[str] | None,
         typer.Argument(
             help="Part of a name or description (also: list PART); import FILE.csv (- for stdin); "
-            "export, to stdout or a FILE.csv."
+            "export, to stdout or a FILE.csv; join TAG FORMER, TAG goes on with the history of "
+            "FORMER; part TAG takes it back."
         ),
     ] = None,
     *,
@@ -34,15 +37,27 @@ def tags(
     take_names: Annotated[
         bool, typer.Option("--take-names", help="import: new tags may take former names.")
     ] = False,
+    at: Annotated[
+        str, typer.Option(help="join: from when; empty: from the oldest sample of TAG.")
+    ] = "",
     config: ConfigOption = None,
     url: UrlOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List tags with type, unit and source; import and export their definitions."""
+    """List tags with type, unit and source; import and export their definitions; join them."""
     with refusals():
         what, rest = _split(words or [])
         if what != "import" and (dry_run or proceed or take_names):
             raise CommandFailed("--dry-run, --proceed and --take-names are for import")
+        if at and what != "join":
+            raise CommandFailed("--at is for join")
+        if what in _NAMED:
+            if len(rest) != len(_NAMED[what]):
+                wanted = " ".join(_NAMED[what])
+                raise CommandFailed(f"cannot {what} tags: got {len(rest)} words, want {wanted}")
+            with connect(read_config(config), url) as client:
+                _join(client, what, rest, at, json=json)
+            return
         if len(rest) > 1 or (what == "import" and not rest):
             want = {"list": "one text", "import": "one file, or -", "export": "one file at most"}
             raise CommandFailed(f"cannot {what} tags: got {len(rest)} words, want {want[what]}")
@@ -65,8 +80,24 @@ def tags(
 
 
 def _split(words: list[str]) -> tuple[str, list[str]]:
-    verbs = ("list", "import", "export")
+    verbs = ("list", "import", "export", *_NAMED)
     return (words[0], words[1:]) if words and words[0] in verbs else ("list", words)
+
+
+def _join(client: Client, what: str, names: list[str], at: str, *, json: bool) -> None:
+    path = f"/v1/tags/{quote(names[0])}/join"
+    if what == "part":
+        told = client.send("DELETE", path)
+    else:
+        told = client.send("POST", path, {"continues": names[1], "at": at or None})
+    if json:
+        print_json(told)
+        return
+    joined = told["continues"]
+    goes_on = (
+        f"goes on with {joined['tag']} from {joined['from']}" if joined else "goes on with none"
+    )
+    say(f"{told['name']} {goes_on}")
 
 
 def _read(name: str) -> bytes:

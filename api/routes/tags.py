@@ -18,6 +18,7 @@ from api.tags_json import (
     change_of,
     changes_of,
     draft_of,
+    joins_json,
     names_json,
     report_json,
     tag_json,
@@ -69,6 +70,7 @@ def tag(
         "names": names_json(catalog, found),
         "thinning": thinning,
         "told_by_source": source_facts(catalog, found).told(),
+        **joins_json(catalog, found),
     }
     return json_response(tag_json(found) | told)
 

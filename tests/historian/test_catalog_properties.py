@@ -115,6 +115,7 @@ def test_a_file_of_the_version_before_opens_with_no_properties(tmp_path: Path) -
         file.execute("DROP TABLE tag_properties")
         file.execute("DROP TABLE tag_names")
         file.execute("DROP TABLE tag_counters")
+        file.execute("DROP TABLE tag_joins")
         file.execute("PRAGMA user_version=5")
     file.close()
 
