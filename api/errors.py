@@ -117,6 +117,8 @@ TABLE: Mapping[type[Exception], Answer] = {
     engine_errors.StorageError: Answer(500, "internal", "cannot answer: internal error"),
     Exception: Answer(500, "internal", "cannot answer: internal error"),
 }
+# Fields of questions that the parameter has another name for.
+PARAMETERS: Mapping[str, str] = {"step": "interval", "times": "at", "time_ns": "at"}
 HTTP_CODES: Mapping[int, str] = {404: "no_such_path", 405: "method_not_allowed"}
 
 
@@ -197,8 +199,16 @@ def respond(error: Exception) -> Response:
     )
 
 
+def _said(value: object) -> str:
+    """Tell what came, in the words of JSON where it has some."""
+    plain = value is None or isinstance(value, (bool, int, float, list, dict))
+    return encode(value).decode() if plain else str(value)
+
+
 def _facts(error: Exception) -> Mapping[str, Any]:
     facts: Mapping[str, Any] = getattr(error, "facts", None) or vars(error)
+    if isinstance(error, query_errors.QueryError):
+        return {**facts, "where": PARAMETERS.get(error.where, error.where)}
     return facts
 
 
@@ -221,7 +231,7 @@ async def _on_validation(_: Request, error: Exception) -> Response:
     place, *path = [str(part) for part in first["loc"]]
     unknown = first["type"] == "extra_forbidden"
     facts = {
-        "got": None if first["type"] == "missing" else first.get("input"),
+        "got": "nothing" if first["type"] == "missing" else _said(first.get("input")),
         "want": "no such parameter" if unknown else first["msg"],
         "where": f"{place} {'.'.join(path)}".strip(),
     }

@@ -354,8 +354,9 @@ def no_parameters(request: Request) -> None:
             400,
             "unknown_parameter",
             f"cannot take parameter {name[:64]!r}",
-            want="no parameters",
-            where="query",
+            got=request.query_params[name][:64],
+            want="no parameters in the address",
+            where=f"query {name[:64]}",
         )
 
 
@@ -370,7 +371,16 @@ def single_parameters(request: Request) -> None:
     ApiError
         ``invalid_parameter`` (400).
     """
-    names = [name for name, _ in request.query_params.multi_items() if name not in _REPEATED]
+    _refuse_twice(request, _REPEATED)
+
+
+def parameters_of_tags(request: Request) -> None:
+    """As :func:`single_parameters`, for reads of several tags and times in one address."""
+    _refuse_twice(request, ("tag", "at"))
+
+
+def _refuse_twice(request: Request, lists: tuple[str, ...]) -> None:
+    names = [name for name, _ in request.query_params.multi_items() if name not in lists]
     for name in names:
         if names.count(name) > 1:
             raise ApiError(

@@ -9,7 +9,12 @@ from starlette.responses import Response
 
 from api.documents import asked
 from api.forms import form_of
-from api.parameters import LatestParameters, ManyLatestParameters, no_parameters
+from api.parameters import (
+    LatestParameters,
+    ManyLatestParameters,
+    no_parameters,
+    parameters_of_tags,
+)
 from api.security import Reader, historian_of
 from api.serialize import json_response, plain_json, table_response
 from api.table import Table
@@ -22,7 +27,7 @@ router = APIRouter(tags=["read"])
 _TYPES = {type_: type_.name.lower() for type_ in ValueType}
 
 
-@router.get("/v1/latest")
+@router.get("/v1/latest", dependencies=[Depends(parameters_of_tags)])
 def latest(
     request: Request, parameters: Annotated[LatestParameters, Query()], _: Reader
 ) -> Response:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.forms import form_of
-from api.parameters import SpansParameters
+from api.parameters import SpansParameters, single_parameters
 from api.retention_json import complete_facts
 from api.security import Reader, historian_of, known_lsn_of, window_of
 from api.serialize import STATES, damage_facts, table_response, tag_facts, window_facts
@@ -19,7 +19,7 @@ from storage_engine.sample import ColumnData, ValueType
 router = APIRouter(tags=["read"])
 
 
-@router.get("/v1/spans")
+@router.get("/v1/spans", dependencies=[Depends(single_parameters)])
 def spans(request: Request, parameters: Annotated[SpansParameters, Query()], _: Reader) -> Response:
     """Answer the spans that tile the window, each with its state, and how long each state lasts."""
     form = form_of(request)

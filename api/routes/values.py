@@ -14,6 +14,7 @@ from api.parameters import (
     ManyAtTimesParameters,
     ManyInterpolatedParameters,
     no_parameters,
+    parameters_of_tags,
 )
 from api.security import Reader, historian_of, known_lsn_of, now_ns_of, window_of
 from api.serialize import (
@@ -33,7 +34,7 @@ from storage_engine.sample import ColumnData, ValueType
 router = APIRouter(tags=["read"])
 
 
-@router.get("/v1/at-times")
+@router.get("/v1/at-times", dependencies=[Depends(parameters_of_tags)])
 def at_times(
     request: Request, parameters: Annotated[AtTimesParameters, Query()], _: Reader
 ) -> Response:
@@ -55,7 +56,7 @@ def _at_times(request: Request, parameters: AtTimesParameters) -> Response:
     return _response(request, parameters, query.at(question), {})
 
 
-@router.get("/v1/interpolated")
+@router.get("/v1/interpolated", dependencies=[Depends(parameters_of_tags)])
 def interpolated(
     request: Request, parameters: Annotated[InterpolatedParameters, Query()], _: Reader
 ) -> Response:

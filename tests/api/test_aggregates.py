@@ -114,7 +114,7 @@ def test_intervals_follow_days_and_shifts_of_a_zone(house):
         ]
         for bad, where in (
             ({"zone": "Mars/Olympus"}, "zone"),
-            ({"zone": "UTC", "interval": "1.5h"}, "step"),
+            ({"zone": "UTC", "interval": "1.5h"}, "interval"),
             ({"interval": "shift", "calendar": "moon"}, "calendar"),
             ({"start": "start of shift", "calendar": "moon"}, "calendar"),
             ({"start": "start of lunch"}, "start"),
