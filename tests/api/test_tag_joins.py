@@ -101,9 +101,8 @@ def test_joins_spans_filters_and_many_tags_show_both(house):
     st.integers(1, 14),
     st.integers(15, 29),
 )
-def test_chains_of_three_are_one_tag(tmp_path_factory, rows, first, second):
+def test_chains_of_three_are_one_tag(house, tmp_path_factory, rows, first, second):
     """Random samples over three tags, joined in either order, against one tag with all."""
-    from conftest import House
 
     async def work(client, historian):
         cut = [rows_in(rows, 0, first), rows_in(rows, first, second), rows_in(rows, second, 99)]
@@ -121,7 +120,7 @@ def test_chains_of_three_are_one_tag(tmp_path_factory, rows, first, second):
         found = [await ask(client, "aggregates", n, **WHOLE) for n in ("c", "one")]
         assert _said(found[0]) == _said(found[1])
 
-    House(tmp_path_factory.mktemp("chain")).run(work)
+    type(house)(tmp_path_factory.mktemp("chain")).run(work)
 
 
 def rows_in(rows, low, high):
