@@ -48,6 +48,12 @@ def conversion_of(tag: Tag, eng_unit: str | None) -> Conversion | None:
     return None if found.same and tag.eng_unit == eng_unit else found
 
 
+def tag_in(tag: Tag, eng_unit: str | None) -> Tag:
+    """Tell a tag as answers in a unit tell it; raises as :func:`conversion_of`."""
+    into = conversion_of(tag, eng_unit)
+    return tag if into is None else _tag(tag, into)
+
+
 def check_aggregates(tag: Tag, names: tuple[str, ...], eng_unit: str | None) -> None:
     """Refuse aggregates that cannot be told in a unit.
 

@@ -13,6 +13,7 @@ from query.converted import (
     latest_in,
     moments_in,
     samples_in,
+    tag_in,
 )
 from query.correlation import answer_correlation
 from query.drawing import Drawing
@@ -225,13 +226,13 @@ class Query:
             self._reader, tag, known_at_lsn=known_at_lsn, holes=holes, declarations=told
         )
 
-    def tags(self, names: Sequence[str]) -> list[Tag]:
+    def tags(self, names: Sequence[str], eng_unit: str | None = None) -> list[Tag]:
         """Tags of names; raises UnknownTag, and LimitExceeded above ``limits.tags_max``."""
         what, most = "ask many tags", self.limits.tags_max
         if len(names) > most:
             got, want = f"{len(names)} tags", f"at most {most}"
             raise LimitExceeded(what, got=got, want=want, where="tag")
-        return [self._resolver.resolve(name) for name in names]
+        return [tag_in(self._resolver.resolve(name), eng_unit) for name in names]
 
     def many(
         self, names: Sequence[str], ask: Callable[[str], _R], size: Callable[[_R], int]

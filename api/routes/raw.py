@@ -63,7 +63,7 @@ def _many(request: Request, parameters: ManyRawParameters) -> Response:
     window_ns = window_of(request, parameters)
     question = _question(request, parameters, window_ns)
     tell = partial(_table, request, parameters, window_ns=window_ns, form=form)
-    tags = query.tags(parameters.tag)
+    tags = query.tags(parameters.tag, parameters.eng_unit)
     if parameters.max_count is None and form in STREAMED and _streams(tags):
         pieces = _pieces_of_many(query, tags, _pinned(request, question), tell)
         each = [_facts(request, parameters, tag, window_ns) for tag in tags]

@@ -1,5 +1,8 @@
 """Units of measure over HTTP and at the command line: values converted, refusals, warnings."""
 
+import json
+
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -119,6 +122,26 @@ def test_what_cannot_be_converted_is_refused(house, read, case):
             assert (answer.status_code, error["code"]) == (400, "invalid_request"), answer.text
             assert (error["message"].split(":")[0], error["got"]) == ("cannot convert units", got)
             assert (error["where"], bool(error["want"])) == (where, True)
+
+    house.run(work)
+
+
+def test_whole_numbers_in_two_units_are_one_stream(house):
+    """One tag has the unit already and one has not: a column of doubles, facts in the unit."""
+
+    async def work(client, historian):
+        for name, unit in (("a", "m"), ("b", "mm")):
+            body = {"name": name, "type": "int64", "eng_unit": unit}
+            assert (await client.post("/v1/tags", json=body)).status_code == 201
+        series = [{"tag": name, "time": [BEGIN], "value": [2500]} for name in ("a", "b")]
+        await client.post("/v1/samples", json={"time_unit": "ns", "series": series})
+        body = {**WINDOW, "tag": ["a", "b"], "eng_unit": "m"}
+        headers = {"accept": "application/vnd.apache.arrow.stream"}
+        answer = await client.post("/v1/raw", json=body, headers=headers)
+        table = pa.ipc.open_stream(answer.content).read_all()
+        assert table["value"].to_pylist() == [2500.0, 2.5]
+        facts = json.loads(table.schema.metadata[b"historian"])["tags"]
+        assert [one["eng_unit"] for one in facts] == ["m", "m"]
 
     house.run(work)
 
