@@ -23,9 +23,10 @@ from storage_engine.sample import (
     ValueType,
 )
 
-# Rows that are read at once between the first and the last of many times, and for each of them;
-# where there are more the times are looked at in halves, in the end one by one.
-_ROWS_MIN, _ROWS_EACH = 1_024, 16
+# Rows that are read at once between the first and the last of many times, and for each of them,
+# also where they are decoded straight into arrays; where there are more the times are looked at in
+# halves, in the end one by one.
+_ROWS_MIN, _ROWS_EACH, _ROWS_EACH_DECODED = 1_024, 16, 4_096
 
 
 def values_at(
@@ -92,8 +93,11 @@ def _found(
     samples: TagSamples, times: Int64Array, rules: Rules, limits: QueryLimits, *, simple: bool
 ) -> list[_Part]:
     low, high = int(times[0]), int(times[-1]) + 1
-    rows_max = min(_ROWS_MIN + _ROWS_EACH * len(times), limits.chunk_rows)
-    piece, complete = samples.signal(low, high, max_count=rows_max)
+    piece = samples.decoded(low, high, _room(len(times), _ROWS_EACH_DECODED, limits))
+    complete = piece is not None
+    if piece is None:
+        rows_max = _room(len(times), _ROWS_EACH, limits)
+        piece, complete = samples.signal(low, high, max_count=rows_max)
     if not complete and len(times) > 1:
         half = len(times) // 2
         return [
@@ -113,3 +117,7 @@ def _found(
     else:
         value, status = interpolated_bounds(around, times, rules)
     return [(around.type if len(around) else None, value, status)]
+
+
+def _room(times: int, each: int, limits: QueryLimits) -> int:
+    return min(_ROWS_MIN + each * times, limits.chunk_rows)

@@ -29,6 +29,8 @@ from storage_engine.sample import (
 TIME_MIN_NS = -(2**62)
 TIME_MAX_NS = 2**62
 
+# From so many rows on a read of arrays is tried: it tells at once when there are more.
+_MANY_ROWS, _ALL_ROWS = 4_096, 2**31
 _FLOATS = frozenset({ValueType.FLOAT64, ValueType.FLOAT32})
 
 
@@ -231,10 +233,41 @@ class TagSamples:
     ) -> tuple[Signal, bool]:
         """As :meth:`read` of the newest revisions, ready for the kernels."""
         numeric = self.tag.type in NUMERIC
+        if not backward and (max_count is None or max_count >= _MANY_ROWS):
+            decoded = self.decoded(start_ns, end_ns, max_count)
+            if decoded is not None:
+                return decoded, True
         columns, complete = self.read(
             start_ns, end_ns, max_count=max_count, backward=backward, numeric=numeric
         )
         return as_signal(columns, numeric=numeric), complete
+
+    def decoded(self, start_ns: int, end_ns: int, rows_max: int | None) -> Signal | None:
+        """Samples with start <= time < end, all of them, decoded straight into arrays.
+
+        None where there may be more than ``rows_max``, nothing read for that, or no such way.
+        """
+        if len(self.tag.series) != 1 or self.tag.type not in NUMERIC:
+            return None
+        check_work()
+        found = self._reader.read_arrays(
+            self.tag.series[0],
+            start_ns,
+            end_ns,
+            _ALL_ROWS if rows_max is None else rows_max,
+            known_at_lsn=self._known_at_lsn,
+        )
+        if found is None:
+            return None
+        self.note(found.damage)
+        count = len(found.timestamp_ns)
+        columns = SampleColumns(
+            found.timestamp_ns,
+            np.zeros(count, np.uint32) if found.quality is None else found.quality,
+            ColumnData(self.tag.type, found.value, found.valid),
+            np.zeros(count, np.uint64),
+        )
+        return as_signal(columns, numeric=True)
 
     def previous(self, time_ns: int, *, inclusive: bool = False) -> SampleColumns:
         """Find the last sample before ``time_ns`` (at or before, if inclusive): 0 or 1 row."""

@@ -94,6 +94,10 @@ class SkeletonSamples(TagSamples):
         self.from_ns: int = extent[0]
         self.until_ns: int = extent[1]
 
+    def decoded(self, start_ns: int, end_ns: int, rows_max: int | None) -> Signal | None:
+        """None: what summaries tell of is in no array."""
+        return None
+
     def signal(
         self,
         start_ns: int,

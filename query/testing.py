@@ -145,9 +145,10 @@ class MemoryReader:
         known_at_lsn: int | None = None,
     ) -> PlainRows | None:
         """As ``SampleReader.read_arrays``."""
-        rows = self.read(series_id, start_ns, end_ns, known_at_lsn=known_at_lsn)
-        if len(rows) > rows_max:
+        held = self._series[series_id].rows if series_id in self._series else []
+        if sum(start_ns <= row[0] < end_ns for row in held) > rows_max:
             return None
+        rows = self.read(series_id, start_ns, end_ns, known_at_lsn=known_at_lsn)
         return PlainRows(rows.timestamp_ns, rows.value.value, rows.quality, rows.value.valid)
 
     def annotations(
