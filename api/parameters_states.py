@@ -19,7 +19,7 @@ class StatesParameters(IntervalParameters, KnownParameters, FormParameters):
 
     tag: Name
     uncertain: Literal["bad", "good"] = "bad"
-    stepped: Literal[True] | None = None
+    stepped: bool | None = None
     hold_last: bool = False
     gaps: bool = True
 

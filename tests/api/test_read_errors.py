@@ -37,6 +37,11 @@ READS = {
         "/v1/aggregates", {"tag": ["line/force"], **WINDOW, "aggregate": ["Count"]},
         lists=("aggregate",),
     ),
+    "states": Read("/v1/states", {"tag": ["line/force"], **WINDOW, "stepped": "true"}),
+    "correlation": Read(
+        "/v1/correlation", {"x": "line/force", "y": "line/force", **WINDOW, "every": "40s"},
+        post=False, lists=("shift",),
+    ),
     "spans": Read("/v1/spans", {"where": "{line/force} > 1", **WINDOW}, post=False),
     "windows": Read(
         "/v1/joins/windows", {"tags": JOIN_TAG, "start": [START], "end": [END]}, get=False
@@ -48,10 +53,10 @@ READS = {
         get=False,
     ),
 }  # fmt: skip
-TAGGED = ("latest", "raw", "at-times", "interpolated", "plot", "aggregates")
-WINDOWED = ("raw", "interpolated", "plot", "aggregates", "spans")
+TAGGED = ("latest", "raw", "at-times", "interpolated", "plot", "aggregates", "states")
+WINDOWED = ("raw", "interpolated", "plot", "aggregates", "states", "correlation", "spans")
 FILTERED = ("raw", "at-times", "interpolated", "plot", "aggregates", "spans")
-CUT = ("interpolated", "aggregates")
+CUT = ("interpolated", "aggregates", "states", "correlation")
 NOBODY = [{"tag": "nobody"}]
 TWO_WINDOWS = {"start": [START, START], "end": [END, END]}
 FIVE_TAGS = {"tag": ["line/force"] * 5}
@@ -94,6 +99,17 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], int, str]] = [
     (("aggregates",), {"aggregate": ["Middle"]}, 400, "aggregate"),
     (("aggregates",), {"aggregate": None}, 400, "aggregate"),
     (("aggregates",), {"percent_data_good": 101}, 400, "percent_data_good"),
+    (("aggregates",), {"aggregate": ["Percentile(101)"]}, 400, "aggregate"),
+    (("aggregates",), {"aggregate": ["ValueAtMaximum(nobody)"]}, 404, "tag"),
+    (("aggregates",), {"moving": "-1s"}, 400, "moving"),
+    (("states",), {"stepped": None}, 400, "tag"),
+    (("states",), {"stepped": "false"}, 400, "tag"),
+    (("states",), {"stepped": "perhaps"}, 400, "stepped"),
+    (("correlation",), {"x": "nobody"}, 404, "tag"),
+    (("correlation",), {"y": None}, 400, "y"),
+    (("correlation",), {"every": "0s"}, 400, "every"),
+    (("correlation",), {"every": None}, 400, "every"),
+    (("correlation",), {"shift": ["soon"]}, 400, "shift"),
     (("plot",), {"pixels": 0}, 400, "pixels"),
     (("plot",), {"method": "average"}, 400, "method"),
     (("raw",), {"max_count": 0}, 400, "max_count"),
@@ -123,6 +139,8 @@ BEYOND: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (("raw",), {"max_count": 5}, "max_count"),
     (("raw", "spans"), {"where": "{line/force} != 2"}, ""),
     (CUT, {"interval": "1ns"}, "interval"),
+    (("aggregates",), {"interval": "20s", "moving": "1d"}, "moving"),
+    (("correlation",), {"every": "1s"}, "every"),
     (CUT, {"interval": "1s", "zone": "UTC"}, "interval"),
     (("at-times",), {"at": [START] * 4}, "at"),
     (("windows",), TWO_WINDOWS | {"start": [START] * 4, "end": [END] * 4}, "start"),
@@ -189,9 +207,8 @@ def test_every_bound_of_a_read_is_told(house, name):
 
     async def work(client, historian):
         await _plant(client)
-        historian.query.limits = replace(
-            historian.query.limits, rows_max=3, intervals_max=3, tags_max=4, values_max=3
-        )
+        bounds = {"rows_max": 3, "intervals_max": 3, "tags_max": 4, "values_max": 3}
+        historian.query.limits = replace(historian.query.limits, **bounds, overlaps_max=1)
         faults = []
         for reads, change, place in BEYOND:
             if name in reads:

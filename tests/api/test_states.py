@@ -93,7 +93,7 @@ def test_correlation_finds_how_two_tags_go_together(plant):
         ("states", {"tag": "mode", "end": "2026-01-01T00:00:00Z"}, 400, "end_ns"),
         ("states", {"tag": "mode", "interval": "0"}, 400, "interval"),
         ("states", {"tag": "mode", "zone": "Europe/Nowhere", "interval": "1d"}, 400, "zone"),
-        ("states", {"tag": "mode", "stepped": "false"}, 400, "query stepped"),
+        ("states", {"tag": "x", "stepped": "false"}, 400, "tag"),
         ("states", {"tag": "mode", "where": "{x} > 1"}, 400, "query where"),
         ("states", {"tag": "mode", "interval": "1ms"}, 422, "interval_ns"),
         ("correlation", {"x": "x", "y": "nobody", "every": "1s"}, 404, "tag"),
