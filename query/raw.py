@@ -81,11 +81,12 @@ def read_raw(
     if cursor is None and opening is not None:
         parts.append(opening)
         room -= 1
-    inner = take_columns(_null_row(samples.tag.type, 0, 0), slice(0, 0))
     if cursor is None or not cursor.inner_done:
         inner = _inner(samples, request, plan, edges, cursor, want=room + 1)
+    else:
+        inner = take_columns(_null_row(samples.tag.type, 0, 0), slice(0, 0))
     more = len(inner) > room
-    inner = take_columns(inner, slice(0, room))
+    inner = take_columns(inner, slice(0, room)) if more else inner
     parts.append(inner)
     room -= len(inner)
     left = more or (closing is not None and room == 0)
@@ -98,7 +99,7 @@ def read_raw(
             want="a shorter window, or max_count",
             where=f"tag {samples.tag.name!r}",
         )
-    columns = join_columns(parts)
+    columns = parts[0] if len(parts) == 1 else join_columns(parts)
     times = columns.timestamp_ns
     computed = np.zeros(len(columns), dtype=np.bool_)
     if request.bounds == "interpolated":
