@@ -152,6 +152,17 @@ class JoinedReader(StoreReader):
             return None
         return super().read_arrays(series_id, start_ns, end_ns, rows_max, known_at_lsn=known_at_lsn)
 
+    def read_recent(
+        self, series_ids: Sequence[int], start_ns: int, end_ns: int
+    ) -> list[SampleColumns | None]:
+        """See ``query.ports.SampleReader.read_recent``."""
+        whole = [place for place, one in enumerate(series_ids) if one not in self._known]
+        found: list[SampleColumns | None] = [None for _ in series_ids]
+        rows = super().read_recent([series_ids[place] for place in whole], start_ns, end_ns)
+        for place, one in zip(whole, rows, strict=True):
+            found[place] = one
+        return found
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:

@@ -114,6 +114,12 @@ class StoreReader:
             return None
         return PlainRows(found.timestamp_ns, found.value, found.quality, found.valid, found.damage)
 
+    def read_recent(
+        self, series_ids: Sequence[int], start_ns: int, end_ns: int
+    ) -> list[SampleColumns | None]:
+        """See ``query.ports.SampleReader.read_recent``."""
+        return self._now()[0].read_recent(series_ids, start_ns, end_ns)
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:

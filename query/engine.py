@@ -39,6 +39,7 @@ from query.parallel import in_parallel
 from query.plan import plan_aggregate, plan_moments, plan_plot, plan_raw
 from query.ports import SampleReader, Tag, TagResolver
 from query.raw import read_pages, read_raw
+from query.raw_many import read_recent
 from query.request import (
     AggregateRequest,
     CorrelationRequest,
@@ -165,6 +166,16 @@ class Query:
         result = replace(result, damage=_all(samples.damage, condition.damage))
         return samples_in(result, request.eng_unit)
 
+    def raw_many(self, names: Sequence[str], request: RawRequest) -> list[RawResult]:
+        """Raw samples of many tags, as :meth:`raw` gives those of each; raises as :meth:`many`."""
+        found = read_recent(self._reader, self.tags(names), request, self.limits)
+        others = [name for name, told in zip(names, found, strict=True) if told is None]
+        read = iter(self.many(others, lambda name: self.raw(replace(request, tag=name)), len))
+        answers = [next(read) if told is None else told for told in found]
+        if sum(map(len, answers)) > self.limits.values_max:
+            raise self._too_many()
+        return answers
+
     def raw_pages(self, request: RawRequest) -> Iterator[RawResult]:
         """All of a raw read in pages of ``limits.chunk_rows``; raises as :meth:`raw`.
 
@@ -259,25 +270,25 @@ class Query:
         LimitExceeded
             For more than ``limits.tags_max`` names, or ``limits.values_max`` values in all.
         """
-        what, limits = "ask many tags", self.limits
         self.tags(names)
-        sizes: list[int] = []
+        total = 0
 
         def one(name: str) -> _R:
-            if sum(sizes) > limits.values_max:
-                raise too_many()
+            nonlocal total
+            if total > self.limits.values_max:
+                raise self._too_many()
             answer = ask(name)
-            sizes.append(size(answer))
+            total += size(answer)  # what a race loses is counted below
             return answer
 
-        def too_many() -> LimitExceeded:
-            got, want = f"more than {limits.values_max} values", "fewer tags or a shorter window"
-            return LimitExceeded(what, got=got, want=want, where="tag")
-
         found = in_parallel(one, names)
-        if sum(sizes) > limits.values_max:
-            raise too_many()
+        if sum(map(size, found)) > self.limits.values_max:
+            raise self._too_many()
         return found
+
+    def _too_many(self) -> LimitExceeded:
+        got, want = f"more than {self.limits.values_max} values", "fewer tags or a shorter window"
+        return LimitExceeded("ask many tags", got=got, want=want, where="tag")
 
     def cut(self, request: CutRequest) -> Intervals:
         """Intervals of a window, for reads of other rooms; raises as ``query.intervals.cut``."""

@@ -220,6 +220,15 @@ class SampleReader(Protocol):
         """
         ...
 
+    def read_recent(
+        self, series_ids: Sequence[int], start_ns: int, end_ns: int
+    ) -> list[SampleColumns | None]:
+        """Samples of many series with start <= time < end, as a plain :meth:`read` gives them.
+
+        None for a series of which only a read of its own tells.
+        """
+        ...
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:

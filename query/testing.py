@@ -151,6 +151,12 @@ class MemoryReader:
         rows = self.read(series_id, start_ns, end_ns, known_at_lsn=known_at_lsn)
         return PlainRows(rows.timestamp_ns, rows.value.value, rows.quality, rows.value.valid)
 
+    def read_recent(
+        self, series_ids: Sequence[int], start_ns: int, end_ns: int
+    ) -> list[SampleColumns | None]:
+        """As ``SampleReader.read_recent``; no series is told so."""
+        return [None for _ in series_ids]
+
     def annotations(
         self, series_ids: Sequence[int], *, known_at_lsn: int | None = None
     ) -> Int64Array:

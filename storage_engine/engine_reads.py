@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from storage_engine.changes import CHANGES_UUID, Verb
+from storage_engine.columns import STRINGS
 from storage_engine.engine_core import TIME_MAX, TIME_MIN, EngineCore
 from storage_engine.engine_types import LatestSamples
 from storage_engine.errors import InvalidArgument
@@ -15,7 +16,9 @@ from storage_engine.frame import SlotKind
 from storage_engine.latest import settle, values_by_type
 from storage_engine.newest import DOUBTFUL, PRESENT, STALE
 from storage_engine.reads import Window, read_events, read_samples
+from storage_engine.recent_reads import Asked, read_recent, touched
 from storage_engine.sample import EventColumns, Int64Array, SampleColumns
+from storage_engine.segment.layout import SegmentInfo
 from storage_engine.state import View
 from storage_engine.streams import EVENTS_TYPE, Duplicates, get_stream
 
@@ -101,6 +104,62 @@ class ReadSide(EngineCore):
         elif distinct and rule is Duplicates.ALL:
             rule = Duplicates.LAST
         return read_samples(self._reader, view, window, rule)
+
+    def read_recent(
+        self, series_ids: Sequence[int], start_ns: int, end_ns: int
+    ) -> list[SampleColumns | None]:
+        """Samples of many series with start <= time < end, as :meth:`read` gives them.
+
+        None for a series of which the heads alone do not tell it all, or not in order: it has rows
+        in segments there, late or repeated ones, deletions, texts, or a rule of its own.
+
+        Raises
+        ------
+        InvalidArgument
+            Unknown series.
+        EngineClosed
+        """
+        ids = np.asarray(series_ids, np.int64).reshape(-1)
+        with self._lock:
+            self._check_open("read")
+            self._drain()
+            state = self._state
+            infos = [get_stream(state.streams.by_id, one) for one in ids.tolist()]
+            heads = (*(frozen.head for frozen in state.frozen), state.front)
+            chains = [head.capture_many(ids) for head in heads]
+            segments, stones = state.live.current, state.tombstones
+        alone = [
+            info.kind is SlotKind.SERIES
+            and info.duplicates is Duplicates.LAST
+            and info.value_type not in STRINGS
+            and not stones.of(info.id)
+            for info in infos
+        ]
+        for segment in segments:
+            if segment.first < end_ns and segment.last >= start_ns:
+                self._leave_out(segment, ids, alone, start_ns, end_ns)
+        types = [info.value_type for info in infos]
+        return read_recent(chains, Asked(types, np.array(alone, np.bool_), start_ns, end_ns))
+
+    def _leave_out(
+        self, segment: SegmentInfo, ids: Int64Array, alone: list[bool], start_ns: int, end_ns: int
+    ) -> None:
+        """Series of which a segment has rows in a window are not in heads alone."""
+        directory = self._reader.directory_for_reads(segment)
+        whole = directory is not None and not directory.rows_missing
+        for place, one in enumerate(ids.tolist()):
+            if not alone[place]:
+                continue
+            if directory is None or not whole:
+                alone[place] = False
+                continue
+            runs = directory.runs_of(one)
+            if runs.start < runs.stop:
+                first, last = (
+                    directory.table[name][runs.start : runs.stop]
+                    for name in ("run_first", "run_last")
+                )
+                alone[place] = not touched(first, last, start_ns, end_ns)
 
     def keeps_all(self, series_ids: Sequence[int]) -> bool:
         """Whether a plain read of one of the series gives every revision of a time."""

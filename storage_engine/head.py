@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from storage_engine.columns import STRINGS, IndexArray, Rows, join_rows, seal, sort_by_time
 from storage_engine.events import sort_events
+from storage_engine.head_chains import Chains, captured
 from storage_engine.head_rows import RowLog
 from storage_engine.head_spread import Spread
 from storage_engine.log_scan import plain_frames
@@ -222,6 +223,10 @@ class Head:
             int(log.count[stream_id]) if known else 0,
             tuple(self._events.get(stream_id, ())),
         )
+
+    def capture_many(self, stream_ids: Int64Array) -> Chains:
+        """What the head holds of samples of streams now; call under the engine's lock."""
+        return captured(self._log, stream_ids)
 
     def holds(self, stream_ids: Int64Array) -> BoolArray:
         """Mask of series that have rows here; call under the engine's lock."""

@@ -21,7 +21,7 @@ from api.serialize import damage_facts, table_response, tag_facts, window_facts
 from api.sources_json import collected_facts
 from api.streaming import STREAMED, stream_response
 from api.table import Table
-from api.tables import answer_many, stacked
+from api.tables import stacked, tables_response
 from query.columns import NUMERIC
 from query.engine import Query
 from query.ports import Tag
@@ -68,13 +68,8 @@ def _many(request: Request, parameters: ManyRawParameters) -> Response:
         pieces = _pieces_of_many(query, tags, _pinned(request, question), tell)
         each = [_facts(request, parameters, tag, window_ns) for tag in tags]
         return stream_response(pieces, form, parameters.time, facts={"tags": each})
-    return answer_many(
-        request,
-        parameters.tag,
-        lambda name: query.raw(replace(question, tag=name)),
-        tell,
-        parameters.time,
-    )
+    found = query.raw_many(parameters.tag, question)
+    return tables_response(request, [tell(one) for one in found], {}, parameters.time)
 
 
 def _streams(tags: Sequence[Tag]) -> bool:
