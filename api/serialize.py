@@ -4,7 +4,7 @@ The JSON forms are those of ``api.values``: NaN and infinities are the strings o
 integers beyond 2**53 and times in nanoseconds are strings of digits; null is null and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,19 +147,19 @@ def _times(table: Table, column: Int64Array, form: TimeForm) -> list[Any]:
     return _with_nulls(times_json(column, form), table.present)
 
 
-def row_objects(table: Table, form: TimeForm) -> list[dict[str, Any]]:
-    """Rows of a table as JSON objects, their keys the names of the columns."""
+def row_objects(table: Table, form: TimeForm) -> Iterator[dict[str, Any]]:
+    """Rows of a table as JSON objects, one at a time; their keys are the names of the columns."""
     listed = [values_json(column) for column in table.heads.values()]
     listed += [_times(table, column, form) for column in table.times.values()]
     listed += [values_json(column) for column in table.columns.values()]
     cells = [one.tolist() if isinstance(one, np.ndarray) else one for one in listed]
     names = list(table.names())
-    return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+    return (dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True))
 
 
 def rows_json(table: Table, form: TimeForm) -> dict[str, Any]:
     """One table as a JSON object: facts, then ``rows``, an object each."""
-    rows = row_objects(table, form)
+    rows = list(row_objects(table, form))
     return {**plain_json(table.facts), "count": len(rows), "rows": rows}
 
 

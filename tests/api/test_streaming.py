@@ -226,8 +226,8 @@ def test_an_answer_that_breaks_off_is_seen_to_be_no_whole_one(form):
 
 
 def test_millions_of_rows_stream_in_bounded_memory(house):
-    """Twenty times as many rows as a piece holds, written as 100 MB of lines."""
-    rows, piece = 1_000_000, 50_000
+    """Fifty times as many rows as a piece holds; the server and its client hold some pieces."""
+    rows, piece = 1_000_000, 20_000
     config = replace(house.config, query=QueryConfig(chunk_rows=piece))
     house.config = replace(config, http=replace(config.http, body_bytes_max=10_000_000))
     historian = Historian.open(house.config, SystemClock())
@@ -246,6 +246,7 @@ def test_millions_of_rows_stream_in_bounded_memory(house):
                 assert (await client.post("/v1/samples", json=body)).status_code == 200
 
     asyncio.run(prepare())
+    historian.engine.flush()  # a head in memory is read as a whole
     secret = house.config.http.token_file.read_text().strip()
     asked = {"tag": "a", "start": str(BEGIN), "end": str(BEGIN + rows * S), "form": "ndjson"}
     headers = {"authorization": f"Bearer {secret}"}
@@ -262,4 +263,4 @@ def test_millions_of_rows_stream_in_bounded_memory(house):
         tracemalloc.stop()
     asyncio.run(historian.stop())
     assert (lines, size > 80_000_000) == (rows, True)
-    assert peak < 80_000_000, peak
+    assert peak < size / 2, peak
