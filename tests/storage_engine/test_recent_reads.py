@@ -1,5 +1,7 @@
 """recent_reads.py: many series at once answer as each of them alone, or leave it to that."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,7 +89,7 @@ def test_many_series_answer_as_each_alone(steps, start, length, in_order):
         if one is not None:
             _alike(one, store.engine.read(store.ids[slot], *window))
         else:
-            rising = all(a < b for a, b in zip(inside, inside[1:], strict=False))
+            rising = all(a < b for a, b in pairwise(inside))
             assert flushed or not rising or TYPES[slot] is ValueType.SYMBOL
     store.engine.close()
 
